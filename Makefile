@@ -1,0 +1,80 @@
+# Everything here runs in .venv, made on first use from constraints.txt. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+# The first of these that runs, is new enough and can make a virtual environment; or say PYTHON=/path/to/python.
+PYTHON_CANDIDATES := python3.13 python3.12 python3.11 python3
+PYTHON_TEST := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach python,$(PYTHON_CANDIDATES),$(shell $(python) -c '$(PYTHON_TEST)' >/dev/null 2>&1 && echo $(python))))
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Nothing but what constraints.txt pins goes in: --no-build-isolation keeps pip from fetching another hatchling.
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
+
+PROTOS := $(shell cd protos && find kinema -name '*.proto' | sort)
+# Writes the code of every .proto into folder $(1).
+generate = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=protos \
+	--python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
+
+.PHONY: help demo setup test check format proto proto-check clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.serving ## Colorize the bundled clip through a real server; writes demo/colour.mp4 and demo/compare.png
+	@$(BIN)/python demo/run.py
+
+setup: $(VENV)/.dev ## Install everything for work on Kinema into .venv
+
+test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="-k frames" narrows them
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev proto-check ## Format, lint, types, arrows between packages, protos
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+
+format: $(VENV)/.dev ## Format the code and mend what ruff can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+proto: $(VENV)/.dev ## Write the generated code anew, beside its .proto
+	$(call generate,protos)
+
+proto-check: $(VENV)/.dev
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(call generate,"$$fresh"); \
+	cd "$$fresh"; for file in $$(find . -type f | sort); do \
+		cmp -s "$$file" "$(CURDIR)/protos/$$file" || { echo "protos/$${file#./} is stale: run 'make proto' and commit it"; exit 1; }; \
+	done; echo "generated code is fresh"
+
+clean: ## Remove .venv, caches and what the demo wrote
+	rm -rf $(VENV) .import_linter_cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist demo/colour.mp4 demo/compare.png
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps: what serving needs, and all the rest on top. A stamp older than the pins is made anew.
+$(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Kinema for serving into $(VENV) (once; a few hundred megabytes) ..."
+	@$(PIP_INSTALL) hatchling editables
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Kinema with its trainer and development tools into $(VENV) (once; torch is large) ..."
+	@$(PIP_INSTALL) hatchling editables
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[train,dev]'
+	@touch $(VENV)/.serving $@
+
+$(BIN)/python:
+	@python="$(PYTHON)"; if [ -z "$$python" ]; then \
+		echo "Kinema needs Python 3.11 or newer with the venv module; tried: $(PYTHON_CANDIDATES)." >&2; \
+		echo "Install one (on Debian: python3 and python3-venv), or name yours: make PYTHON=/path/to/python ..." >&2; exit 1; \
+	fi; \
+	"$$python" -c '$(PYTHON_TEST)' || { echo "$$python is older than Python 3.11, or lacks the venv module." >&2; exit 1; }; \
+	echo "Making $(VENV) with $$("$$python" --version) ..."; "$$python" -m venv $(VENV)
