@@ -1,0 +1,57 @@
+"""The domain's errors.
+
+KinemaError                     anything Kinema raises on purpose
+├── InvalidInputError           what the caller gave is wrong; names the field
+│   └── FrameOrderError         a frame came with a sequence number that goes back
+├── MediaError                  a film or photo cannot be read or written
+│   └── OutputExistsError       the output is there already, and overwriting was not asked for
+├── BundleError                 a model bundle is incomplete, altered or not understood
+├── EngineError                 an engine failed while it ran
+│   └── EngineUnavailableError  an engine cannot run on this machine
+└── CancelledWorkError          work stopped because nobody waits for it any more
+"""
+
+
+class KinemaError(Exception):
+    """Anything Kinema raises on purpose."""
+
+
+class InvalidInputError(KinemaError):
+    """What the caller gave is wrong.
+
+    The message says what was given, what is allowed and what to do; `field` names the culprit in dotted form,
+    as in `"config.width"`.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.reason = message
+
+
+class FrameOrderError(InvalidInputError):
+    """A frame came with a sequence number that goes back."""
+
+
+class MediaError(KinemaError):
+    """A film or photo cannot be read or written."""
+
+
+class OutputExistsError(MediaError):
+    """The output is there already, and overwriting was not asked for."""
+
+
+class BundleError(KinemaError):
+    """A model bundle is incomplete, altered or not understood."""
+
+
+class EngineError(KinemaError):
+    """An engine failed while it ran."""
+
+
+class EngineUnavailableError(EngineError):
+    """An engine cannot run on this machine."""
+
+
+class CancelledWorkError(KinemaError):
+    """Work stopped because nobody waits for it any more."""
