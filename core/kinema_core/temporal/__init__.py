@@ -1,0 +1,1 @@
+"""Colour over time: where shots change, and colour that stays put between."""
