@@ -1,0 +1,1 @@
+"""Make colorization models: data, networks, recipes, training, evaluation and export."""

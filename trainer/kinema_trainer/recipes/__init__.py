@@ -1,0 +1,1 @@
+"""Runs, one file each: the file states the run's source, command, hardware, time and score."""
