@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.trainer.photos import encode_jpeg, make_photo, write_photos
 
 from kinema_core.color import rgb_to_lab
 from kinema_core.errors import InvalidInputError
@@ -22,7 +23,6 @@ from kinema_trainer.data import (
     square_photo,
     training_pair,
 )
-from tests.trainer.photos import encode_jpeg, make_photo, write_photos
 
 
 def test_a_batch_is_the_same_bits_each_time_and_another_at_another_step(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_folder_without_photographs_is_refused_by_name(tmp_path: Path) -> None
         read_shards(tmp_path)
 
 
-def test_ab_is_the_area_mean_of_the_full_size(tmp_path: Path) -> None:
+def test_ab_is_the_area_mean_of_the_full_size() -> None:
     rgb = make_photo(3)[:64, :64]
 
     _, ab = training_pair(rgb, np.random.default_rng(0))

@@ -40,7 +40,7 @@ def test_the_imagenet_weights_fill_every_parameter_of_the_encoder() -> None:
 
 
 def test_the_pretrained_encoder_tells_pictures_apart() -> None:
-    """Two noisy views of one picture are closer in the deepest tap than two pictures; random weights have no such order."""
+    """Two noisy views of one picture are closer in the deepest tap than two pictures."""
     encoder = EfficientNetLite0Encoder().eval()
     encoder.load_imagenet_weights()
     y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")

@@ -1,23 +1,16 @@
 """Training runs."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
+from tests.trainer.photos import write_photos
+from tests.trainer.recipes import TINY
 
 from kinema_core.errors import InvalidInputError
 from kinema_trainer.losses import weighted_smooth_l1
-from kinema_trainer.models.residual_unet import ResidualUNetConfig
-from kinema_trainer.recipes.default import RECIPE, DefaultRecipe
+from kinema_trainer.recipes.default import DefaultRecipe
 from kinema_trainer.train import Progress, learning_rate_factor, new_state, train
-from tests.trainer.photos import write_photos
-
-TINY = dataclasses.replace(
-    RECIPE,
-    network=ResidualUNetConfig(channels=(8, 8, 8, 8, 8), num_blocks=(1, 1, 1, 1, 1)),
-    max_steps=6, finish_steps=2, warmup_steps=2, batch_size=2, crop_size=32, finish_crop_size=64,
-)  # fmt: skip
 
 
 def weights_after(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -77,7 +70,7 @@ def test_one_batch_can_be_learnt_by_heart() -> None:
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_nothing() -> None:
-    recipe = DefaultRecipe(max_steps=100, finish_steps=20, warmup_steps=10)
+    recipe = DefaultRecipe(max_steps=100, decay_steps=20, warmup_steps=10)
     factors = [learning_rate_factor(step, recipe) for step in range(100)]
 
     assert factors[:10] == sorted(factors[:10])
@@ -99,5 +92,3 @@ def test_the_loss_is_zero_at_the_target_and_weighs_colour_more_than_grey() -> No
     assert loss(target, 1) == 0
     assert loss(off_in_grey, 0) == pytest.approx(loss(off_in_colour, 0))
     assert loss(off_in_colour, 1) > 1.5 * loss(off_in_grey, 1)
-
-

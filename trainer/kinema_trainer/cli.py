@@ -25,7 +25,9 @@ def train(
     recipe: Annotated[str, typer.Argument(help="The recipe: default.")],
     data: Annotated[Path, typer.Option(exists=True, help="Tar shards (val-* are only scored) or photographs.")],
     out: Annotated[Path, typer.Option(help="Checkpoints and log.csv go here.")] = Path("runs/default"),
-    max_steps: Annotated[int | None, typer.Option(min=1, help="End the run at this step; the recipe's if absent.")] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="End the run at this step; the recipe's if absent.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in OUT.")] = False,
 ) -> None:
     """Train a model. Ctrl-C leaves a checkpoint that --resume goes on from."""
@@ -37,9 +39,12 @@ def train(
         raise InvalidInputError("recipe", f"must be {RECIPE.name!r}, got {recipe!r}")
     chosen = RECIPE.with_max_steps(max_steps) if max_steps else RECIPE
     columns = (
-        TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("loss {task.fields[loss]}  rate {task.fields[rate]}  best ab-PSNR {task.fields[best]}"),
-    )  # fmt: skip
+    )
     with Progress(*columns, console=console, refresh_per_second=1) as progress:
         task = progress.add_task(recipe, total=chosen.max_steps, loss="-", rate="-", best="-")
 
@@ -58,7 +63,7 @@ def export(
     bundle: Annotated[Path, typer.Argument(help="The bundle's folder; must not be there yet.")],
     name: Annotated[str, typer.Option(help="The model's name.")] = "default",
     version: Annotated[str, typer.Option(help="The model's version.")] = "1",
-    data: Annotated[str, typer.Option(help="What it was trained on, in a sentence, for the manifest and the card.")] = "",
+    data: Annotated[str, typer.Option(help="What it was trained on, in a sentence.")] = "",
     licence: Annotated[str, typer.Option(help="The licence of the weights, as an SPDX expression.")] = "Apache-2.0",
     scores: Annotated[Path | None, typer.Option(exists=True, help="A JSON file of `kinema evaluate`.")] = None,
 ) -> None:

@@ -89,13 +89,20 @@ def decode_photo(name: str, encoded: bytes) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def scale_square(square: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Scale (S, S, 3) to (size, size, 3)."""
+    interpolation = cv2.INTER_AREA if square.shape[0] >= size else cv2.INTER_CUBIC
+    scaled: NDArray[np.uint8] = cv2.resize(square, (size, size), interpolation=interpolation)
+    return scaled
+
+
 def random_crop(rgb: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Cut a random square of 0.4 to 1 short sides, scale it to (size, size, 3), and mirror it half the time."""
     height, width, _ = rgb.shape
     side = max(2, round(min(height, width) * rng.uniform(MIN_CROP, 1.0)))
     top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
     crop = rgb[top : top + side, left : left + side]
-    crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC)
+    crop = scale_square(crop, size)
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
     return np.ascontiguousarray(crop, np.uint8)
@@ -106,22 +113,21 @@ def square_photo(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     height, width, _ = rgb.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    crop = rgb[top : top + side, left : left + side]
-    interpolation = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(crop, (size, size), interpolation=interpolation), np.uint8)
+    return scale_square(rgb[top : top + side, left : left + side], size)
 
 
 def luma_lightness(rgb: NDArray[np.uint8], matrix: Matrix) -> F32:
     """Return the L* (H, W) that film kept only as luma shows: grey with the same Y'."""
     luma = np.rint(rgb.astype(np.float32) @ np.array(matrix.luma_weights, np.float32)).astype(np.uint8)
-    return luma_to_lightness(luma, GREY_TAGS)
+    lightness: F32 = luma_to_lightness(luma, GREY_TAGS)
+    return lightness
 
 
 def degrade(lightness: F32, rng: np.random.Generator) -> F32:
     """Treat L* (H, W) as old film does: another exposure and contrast, a little blur, grain; 0-100 again."""
     gamma, gain = np.exp(rng.normal(0, 0.15)), np.exp(rng.normal(0, 0.07))
     fog = max(0.0, rng.normal(0, 4))
-    out = fog + (100 - fog) * np.clip(gain * (lightness / 100) ** gamma, 0, 1)
+    out: NDArray[np.float64] = fog + (100 - fog) * np.clip(gain * (lightness / 100) ** gamma, 0, 1)
     if rng.random() < 0.4:
         out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.3, 1.2))
     if rng.random() < 0.6:
@@ -151,7 +157,7 @@ def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 class TrainingPhotos:
     """Batches of crops from photographs kept encoded in memory.
 
-    An epoch is one shuffled pass. A photograph that cannot be decoded is named in the log once, and its neighbour stands in.
+    An epoch is one shuffled pass. A photograph that cannot be decoded is named in the log, and another stands in.
     """
 
     def __init__(self, source: Path, *, seed: int) -> None:

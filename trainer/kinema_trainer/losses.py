@@ -19,4 +19,5 @@ def weighted_smooth_l1(ab: Tensor, target: Tensor, *, beta: float, chroma_weight
     """
     per_pixel = F.smooth_l1_loss(ab, target, beta=beta, reduction="none").mean(dim=1)  # (B, H, W)
     weights = 1 + chroma_weight * target.norm(dim=1) / 50
-    return (per_pixel * weights).sum() / weights.sum()
+    loss: Tensor = (per_pixel * weights).sum() / weights.sum()
+    return loss

@@ -8,7 +8,6 @@ import csv
 import dataclasses
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from kinema_core.color import rgb_to_lab
 from kinema_core.errors import InvalidInputError
+from kinema_core.quality.psnr import psnr
 from kinema_trainer.data import TrainingPhotos, decode_photo, read_shards, square_photo
 from kinema_trainer.losses import weighted_smooth_l1
 from kinema_trainer.models.residual_unet import ResidualUNet
@@ -74,7 +74,7 @@ class RunState:
             },
             partial,
         )
-        os.replace(partial, path)
+        partial.replace(path)
 
     def load(self, path: Path) -> None:
         """Restore what `save` wrote."""
@@ -91,7 +91,7 @@ def learning_rate_factor(step: int, recipe: DefaultRecipe) -> float:
     The plateau lets a run be ended early or prolonged on resume ("trapezoidal" schedule; Hägele et al., 2024).
     """
     rise = min(1.0, (step + 1) / recipe.warmup_steps)
-    fall = min(1.0, (recipe.max_steps - step) / recipe.finish_steps)
+    fall = min(1.0, (recipe.max_steps - step) / recipe.decay_steps)
     return min(rise, fall)
 
 
@@ -100,8 +100,8 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
     with torch.no_grad():
         for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
             slow.lerp_(fast, 1 - decay)
-        for slow, fast in zip(average.buffers(), network.buffers(), strict=True):
-            slow.copy_(fast)
+        for statistic, latest in zip(average.buffers(), network.buffers(), strict=True):
+            statistic.copy_(latest)
 
 
 def new_state(recipe: DefaultRecipe, *, pretrained: bool = True) -> RunState:
@@ -111,36 +111,41 @@ def new_state(recipe: DefaultRecipe, *, pretrained: bool = True) -> RunState:
     if pretrained:
         network.encoder.load_imagenet_weights()
     average.load_state_dict(network.state_dict())
-    average.eval().requires_grad_(False)
+    average.eval().requires_grad_(requires_grad=False)
     groups = []
     for rate, is_encoder in ((recipe.encoder_rate, True), (recipe.decoder_rate, False)):
         named = [p for name, p in network.named_parameters() if name.startswith("encoder.") == is_encoder]
         for decay, is_matrix in ((recipe.weight_decay, True), (0.0, False)):
             params = [p for p in named if (p.ndim > 1) == is_matrix]
             groups.append({"params": params, "lr": rate, "initial_lr": rate, "weight_decay": decay})
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
     return RunState(network, average, torch.optim.AdamW(groups, fused=True))
 
 
 def score(network: nn.Module, photos: dict[str, bytes]) -> tuple[float, float]:
     """Colorize square 256-pixel photographs; return ab-PSNR in dB and mean chroma as a part of the truth's."""
-    squared_errors, chroma, true_chroma = [], 0.0, 0.0
+    psnrs, chroma, true_chroma = [], 0.0, 0.0
     for name, encoded in photos.items():
         lab = rgb_to_lab(square_photo(decode_photo(name, encoded), SCORED_SIZE)).astype(np.float32)
         lightness = torch.from_numpy(np.ascontiguousarray(lab[..., 0]))[None, None]
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             ab = network(lightness)
         ab = nn.functional.interpolate(ab.float(), scale_factor=2, mode="bilinear")[0].permute(1, 2, 0).numpy()
-        squared_errors.append(np.mean((ab - lab[..., 1:]) ** 2, dtype=np.float64))
+        psnrs.append(psnr(ab, lab[..., 1:]))
         chroma += float(np.linalg.norm(ab, axis=-1).mean())
         true_chroma += float(np.linalg.norm(lab[..., 1:], axis=-1).mean())
-    return float(np.mean([10 * math.log10(255**2 / e) for e in squared_errors])), chroma / true_chroma
+    return float(np.mean(psnrs)), chroma / true_chroma
 
 
 def train(
-    recipe: DefaultRecipe, *, data: Path, out: Path, resume: bool = False, on_step: Callable[[Progress], None] | None = None,
+    recipe: DefaultRecipe,
+    *,
+    data: Path,
+    out: Path,
+    resume: bool = False,
+    on_step: Callable[[Progress], None] | None = None,
     pretrained: bool = True,
-) -> Path:  # fmt: skip
+) -> Path:
     """Run `recipe` and return the path of the last checkpoint.
 
     Args:
@@ -184,9 +189,7 @@ def train(
                 if state.step % CHECKPOINT_EVERY == 0:
                     state.save(checkpoint, recipe)
                 if on_step:
-                    on_step(
-                        Progress(state.step, recipe.max_steps, loss_mean, rate, seconds_mean, state.best_ab_psnr)
-                    )
+                    on_step(Progress(state.step, recipe.max_steps, loss_mean, rate, seconds_mean, state.best_ab_psnr))
     finally:
         state.save(checkpoint, recipe)
     return checkpoint
@@ -203,7 +206,7 @@ def _train_step(state: RunState, recipe: DefaultRecipe, lightness: Any, ab: Any)
         predicted.float(), torch.from_numpy(ab), beta=recipe.beta, chroma_weight=recipe.chroma_weight
     )
     state.optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
     nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_clip)
     state.optimizer.step()
     state.step += 1

@@ -78,6 +78,7 @@ class InvertedBottleneck(nn.Module):
         self.project = SameConv(hidden, config.out_channels, 1, is_activated=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', H/stride, W/stride)."""
         h: Tensor = self.project(self.depthwise(self.expand(x)))
         return x + h if self.has_skip else h
 
@@ -98,7 +99,7 @@ class EfficientNetLite0Encoder(nn.Module):
 
     def forward(self, lightness: Tensor) -> list[Tensor]:
         """Encode (B, 1, H, W) L* 0..100, H and W multiples of 32, as five maps with TAP_CHANNELS channels."""
-        # The weights expect (code - 127) / 128 of an sRGB grey; L*/50 - 1 follows that closely (0 to black, 100 to white).
+        # The weights expect (code - 127) / 128 of an sRGB grey; L*/50 - 1 follows that closely.
         h = self.stem(lightness / 50 - 1)  # (B, 1, H, W) -> (B, 32, H/2, W/2)
         taps = []
         for i, block in enumerate(self.blocks):

@@ -40,6 +40,7 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.norm2.weight)  # every block starts as the identity (Goyal et al., 2017)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Refine (B, C, H, W)."""
         h = F.relu(self.norm1(self.conv1(x)))
         return F.relu(x + self.norm2(self.conv2(h)))
 
@@ -54,6 +55,7 @@ class DecoderStage(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(num_blocks)))
 
     def forward(self, deeper: Tensor, tap: Tensor) -> Tensor:
+        """Join (B, C, H, W) and a tap (B, C', 2H, 2W)."""
         up = F.interpolate(deeper, scale_factor=2, mode="nearest")
         h = F.relu(self.norm(self.mix(torch.cat((up, tap), dim=1))))
         out: Tensor = self.blocks(h)
@@ -80,7 +82,9 @@ class ResidualUNet(nn.Module):
             for sizes in zip(deeper, TAP_CHANNELS[-2::-1], config.channels[1:], config.num_blocks[1:], strict=True)
         )
         self.head = nn.Conv2d(config.channels[-1], 2, 3, padding=1)
-        nn.init.zeros_(self.head.bias if self.head.bias is not None else torch.empty(0))
+        nn.init.zeros_(self.head.weight)  # the first guess is grey
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """Predict ab in Lab units, (B, 2, H/2, W/2), from L* 0..100, (B, 1, H, W), H and W multiples of 32."""

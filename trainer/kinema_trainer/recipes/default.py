@@ -16,11 +16,13 @@ class DefaultRecipe:
     name: str = "default"
     network: ResidualUNetConfig = ResidualUNetConfig()
     seed: int = 20
-    max_steps: int = 7200
+    max_steps: int = 6800
     batch_size: int = 16
     crop_size: int = 128
-    finish_steps: int = 1500
-    """The last steps: larger crops, and the learning rate falls to zero along a straight line."""
+    decay_steps: int = 3600
+    """The last steps, in which the learning rate falls to zero along a straight line."""
+    finish_steps: int = 900
+    """The last steps, with larger crops."""
     finish_crop_size: int = 192
     warmup_steps: int = 300
     encoder_rate: float = 3e-4
@@ -33,8 +35,10 @@ class DefaultRecipe:
     chroma_weight: float = 1.0
 
     def with_max_steps(self, max_steps: int) -> Self:
-        """Return a run that ends at `max_steps`; a short one keeps a fifth of its steps for the finish."""
-        return replace(self, max_steps=max_steps, finish_steps=min(self.finish_steps, max(1, max_steps // 5)))
+        """Return a run that ends at `max_steps`, its phases in proportion."""
+        part = max_steps / self.max_steps
+        decay_steps, finish_steps = (max(1, round(n * part)) for n in (self.decay_steps, self.finish_steps))
+        return replace(self, max_steps=max_steps, decay_steps=decay_steps, finish_steps=finish_steps)
 
 
 RECIPE = DefaultRecipe()

@@ -1,0 +1,1 @@
+"""Films and photos in and out: what FFmpeg and OpenCV know, as Kinema's frames."""

@@ -1,0 +1,174 @@
+"""The way through a container, in the file's order: pictures decoded, packets of all other streams passed on."""
+
+from __future__ import annotations  # Packet is generic in PyAV's stubs alone
+
+import logging
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import TypeAlias
+
+import av
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from kinema_core.errors import InvalidInputError, MediaError
+from kinema_core.media.ffmpeg_errors import ffmpeg_errors
+
+_log = logging.getLogger(__name__)
+
+PacketSink: TypeAlias = "Callable[[Packet[Stream]], None]"
+"""Takes a packet of a stream that is not decoded; it may change the packet."""
+
+_TEXT_ART_CODECS = {"ansi", "bintext", "idf", "xbin"}
+"""FFmpeg draws text files with these; somebody who names a text file has made a mistake."""
+_FILM_ADVICE = "give a complete film, such as .mp4, .mkv, .mov or .avi"
+_REPAIR_ADVICE = "copy the film again, or keep the part that plays with `ffmpeg -i IN -c copy OUT.mkv` and give that"
+_MAX_PENDING_BYTES = 1 << 28
+"""How much of the other streams may come before the first picture; the whole sound of most films is less."""
+
+
+class Demuxer:
+    """Demuxes an open container once and decodes one of its video streams."""
+
+    def __init__(self, source: str, name: str) -> None:
+        """Open `source`, a URL of FFmpeg's `file` or `pipe` protocol; messages call it `name`.
+
+        Raises:
+            MediaError: it cannot be opened, or has no pictures.
+        """
+        self.name = name
+        try:
+            with ffmpeg_errors(f"{name} cannot be opened as a film", advice=_FILM_ADVICE):
+                self.container = av.open(source, metadata_errors="replace")
+        except ValueError as err:  # a name with a NUL
+            raise MediaError(f"{name!r} cannot be opened as a film: {err}; {_FILM_ADVICE}") from err
+        try:
+            self.stream = _pick_stream(self.container, name)
+        except MediaError:
+            self.container.close()
+            raise
+        self.stream.thread_type = ThreadType.AUTO
+        self._sink: PacketSink | None = None
+        self._pending: list[Packet[Stream]] | None = []
+        self._pending_bytes = 0
+        self._num_pictures = 0
+        self._num_packets = 0
+        self._last_is_cut = False
+        self.num_damaged = 0
+        """How many packets could not be decoded since the first picture; their pictures are missing."""
+        self._end_seconds = Fraction(0)
+
+    @property
+    def is_mov(self) -> bool:
+        """Whether the container is of the MP4 and MOV family, whose index lists every sample."""
+        return "mp4" in self.container.format.name
+
+    def hand_packets_to(self, sink: PacketSink) -> None:
+        """Call `sink` with every packet of the other streams; `release` hands over those that came already.
+
+        Raises:
+            InvalidInputError: the packets are passing already, or another sink is there.
+        """
+        if self._pending is None or self._sink is not None:
+            raise InvalidInputError("film", "its streams go to one writer, made before its pictures are read")
+        self._sink = sink
+
+    def release(self) -> None:
+        """Let the packets flow that were held back while nobody could ask for them yet."""
+        pending, self._pending = self._pending or [], None
+        for packet in pending:
+            self._pass_on(packet)
+
+    def pictures(self) -> Iterator[av.VideoFrame]:
+        """Decode to the end; packets that cannot be decoded are left out, counted and logged.
+
+        Raises:
+            MediaError: the film cannot be read on, is cut short, or has its first picture behind very much else.
+        """
+        packets = self.container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as err:
+                raise self._damage(err.strerror) from err
+            if packet is None:
+                break
+            if packet.stream.index == self.stream.index:
+                yield from self._decode(packet)
+            elif packet.size:
+                self._pass_on(packet)
+            self._note_end(packet)
+        self._check_complete()
+
+    def close(self) -> None:
+        """Close the container; more than once does no harm."""
+        self.container.close()
+
+    def _decode(self, packet: Packet[Stream]) -> Iterator[av.VideoFrame]:
+        if packet.size:
+            self._num_packets += 1
+            # Broadcasts are cut anywhere, and marked wherever the reception was bad.
+            self._last_is_cut = packet.is_corrupt and not self.container.format.name.startswith("mpeg")
+        try:
+            frames = self.stream.decode(packet)
+        except av.error.InvalidDataError as err:
+            if self._num_pictures:  # before it, a recording may just have begun between two key frames
+                self.num_damaged += 1
+                _log.warning(
+                    "packet_damaged name=%s time=%.2f reason='%s'", self.name, float(self._end_seconds), err.strerror
+                )
+            return
+        except av.FFmpegError as err:
+            raise self._damage(err.strerror) from err
+        for frame in frames:
+            self._num_pictures += 1
+            yield frame
+
+    def _pass_on(self, packet: Packet[Stream]) -> None:
+        if self._pending is None:
+            if self._sink is not None:
+                self._sink(packet)
+            return
+        self._pending.append(packet)
+        self._pending_bytes += packet.size
+        if self._pending_bytes > _MAX_PENDING_BYTES:
+            raise MediaError(
+                f"{self.name}: no picture among the first {_MAX_PENDING_BYTES >> 20} MiB; "
+                "interleave it with `ffmpeg -i IN -c copy OUT.mkv` and give that"
+            )
+
+    def _note_end(self, packet: Packet[Stream]) -> None:
+        if packet.size and packet.pts is not None:
+            end = (packet.pts + (packet.duration or 0)) * Fraction(packet.time_base)
+            self._end_seconds = max(self._end_seconds, end)
+
+    def _check_complete(self) -> None:
+        """Raise where the film ended before its container says; formats without an index or a length cannot tell."""
+        is_short = self._last_is_cut
+        if self.is_mov:
+            is_short |= self._num_packets < len(self.stream.index_entries)
+        elif "matroska" in self.container.format.name and self.container.duration:
+            # A second of grace: the length in the header is of the longest stream, and some muxers round it.
+            is_short |= Fraction(self.container.duration, av.time_base) > self._end_seconds + 1
+        if is_short:
+            raise self._damage("the container promises more")
+
+    def _damage(self, reason: str | None) -> MediaError:
+        where = f"after {self._num_pictures} pictures ({float(self._end_seconds):.2f} s)"
+        return MediaError(f"{self.name} is damaged or cut short {where}: {reason}; {_REPAIR_ADVICE}")
+
+
+def _pick_stream(container: InputContainer, name: str) -> VideoStream:
+    """Give the first video stream that is not a picture attached to a sound track."""
+    streams = [video for video in container.streams.video if not video.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
+        raise MediaError(f"{name} has no video stream, only {kinds}; {_FILM_ADVICE}")
+    if streams[0].codec_context is None:
+        raise MediaError(f"{name}: this FFmpeg has no decoder for its video; convert it first, for instance to H.264")
+    if streams[0].codec_context.codec.name in _TEXT_ART_CODECS:
+        raise MediaError(f"{name} is a text file; {_FILM_ADVICE}")
+    return streams[0]

@@ -1,0 +1,262 @@
+"""Films out: colour frames encoded, sound and all else of the source carried over, complete or not at all."""
+
+from __future__ import annotations  # Packet is generic in PyAV's stubs alone
+
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+from av.codec.codec import UnknownCodecError
+from av.codec.context import ThreadType
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from kinema_core.errors import InvalidInputError, MediaError
+from kinema_core.frames import ColorFrame, ColorTags, check_size
+from kinema_core.media.color_tags import write_tags
+from kinema_core.media.encoders import Encoder, choose_encoder, fill_picture
+from kinema_core.media.ffmpeg_errors import ffmpeg_errors
+from kinema_core.media.output_file import PartialFile
+from kinema_core.media.reader import FilmReader
+from kinema_core.media.stream_copy import StreamCopies, copied_metadata
+
+_log = logging.getLogger(__name__)
+
+FILM_SUFFIXES = (".m4v", ".mkv", ".mov", ".mp4")
+"""The containers that films are written to."""
+_DEFAULT_RATE = Fraction(25)
+
+
+class FilmWriter:
+    """A film under way: it gets its name when `close` has succeeded, and leaves nothing behind otherwise.
+
+    In a `with` block, an error or Ctrl-C aborts. MP4 and MOV keep every pts exactly (in a finer time base where the
+    given one is not 1/n). Matroska counts milliseconds from zero: pts are rounded to these, and where a stream begins
+    before zero, as AAC from MP4 does, all streams are moved alike. A film for standard output is Matroska.
+
+    With `copy_from`, the reader's sound, subtitles, attachments, chapters, titles, timecode, rotation and pixel aspect
+    come along; packets are interleaved by FFmpeg as the reader passes them, so memory does not grow with the film. Make
+    the writer before the reader's pictures are read. `write` and the reader may run in two threads.
+    """
+
+    def __init__(  # noqa: PLR0913  # what a film is cannot be said in fewer words; all but the path are named
+        self,
+        path: str | os.PathLike[str],
+        *,
+        width: int,
+        height: int,
+        time_base: Fraction,
+        average_rate: Fraction | None = None,
+        tags: ColorTags,
+        codec: str = "h264",
+        crf: int = 18,
+        preset: str = "veryfast",
+        copy_from: FilmReader | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Open the film and write its header.
+
+        Args:
+            path: where it is to appear, or "-" for standard output; a missing folder is created.
+            width: pixels, as in every frame.
+            height: pixels, as in every frame.
+            time_base: seconds in a tick of every frame's pts.
+            average_rate: frames a second in the mean, for the last frame's duration and the encoder's rate control;
+                25 where unknown.
+            tags: how every frame is to be read.
+            codec: one of `encoders.CODECS`.
+            crf: quality of h264 and hevc, 0 (lossless) to 51.
+            preset: speed of h264 and hevc, "ultrafast" to "placebo".
+            copy_from: the film that the frames are made of.
+            overwrite: whether a file of that name may be replaced.
+
+        Raises:
+            OutputExistsError: the name is taken, and `overwrite` is False.
+            MediaError: the container is unknown or cannot hold the codec, or the file cannot be written.
+            InvalidInputError: an unknown codec, or a size that is out of bounds.
+        """
+        check_size(height, width, field="film")
+        self._shape = (height, width)
+        self._time_base = time_base
+        self._tags = tags
+        self._rate = average_rate or _DEFAULT_RATE
+        self._encoder = choose_encoder(codec, height=height, width=width, tags=tags, crf=crf, preset=preset)
+        self._copies: StreamCopies | None = None
+        self._lock = threading.Lock()
+        self._is_open = True
+        self._last_pts: int | None = None
+        self.num_frames = 0
+        """How many frames were written so far."""
+        self.name = "standard output" if path == "-" else os.fspath(path)
+        self._file = None if path == "-" else _claim(path, overwrite=overwrite)
+        self._container: OutputContainer | None = None
+        try:
+            self._container = container = _open(self._file, time_base)
+            self._stream = self._add_video(container, copy_from)
+            if copy_from is not None:
+                self._carry_over(copy_from, container)
+            with ffmpeg_errors(f"{self.name}: cannot be begun"):
+                container.start_encoding()
+        except BaseException:
+            self.abort()
+            raise
+
+    def write(self, frame: ColorFrame) -> None:
+        """Encode one frame; its planes must not be written to afterwards.
+
+        Raises:
+            InvalidInputError: its size, tags or time base are not the film's, or its pts does not rise.
+            MediaError: it cannot be encoded or written, for instance for want of space.
+        """
+        self._check(frame)
+        picture = fill_picture(frame, self._encoder.pix_fmt)
+        picture.pts = self._last_pts = frame.pts
+        picture.time_base = self._time_base
+        # MP4 takes the last frame's duration from here; all others' from the next frame's pts.
+        picture.duration = max(1, round(1 / (self._rate * self._time_base)))
+        write_tags(picture, self._tags)
+        self._encode(picture)
+        self.num_frames += 1
+
+    def close(self) -> None:
+        """Finish the film and give it its name; after an abort, do nothing.
+
+        Raises:
+            MediaError: there is no frame in it, or it cannot be finished; nothing is left behind.
+        """
+        if not self._is_open:
+            return
+        if not self.num_frames:
+            self.abort()
+            raise MediaError(f"{self.name}: not one frame was written, so there is no film")
+        try:
+            self._encode(None)
+            self._close_container()
+        except BaseException:
+            self.abort()
+            raise
+        if self._file is not None:
+            self._file.commit()
+
+    def abort(self) -> None:
+        """Drop the film; nothing of it is left, but for what went to standard output already."""
+        with suppress(MediaError):  # FFmpeg tries to end the file well before it lets go; on a full disk it cannot
+            self._close_container()
+        if self._file is not None:
+            self._file.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _close_container(self) -> None:
+        with self._lock, ffmpeg_errors(f"{self.name} cannot be finished", advice="is there space left?"):
+            self._is_open = False
+            if self._container is not None:
+                self._container.close()
+
+    def _add_video(self, container: OutputContainer, source: FilmReader | None) -> VideoStream:
+        stream = _add_stream(container, self._encoder, self._rate, self.name)
+        stream.height, stream.width = self._shape
+        stream.pix_fmt = self._encoder.pix_fmt
+        stream.thread_type = ThreadType.AUTO  # PyAV's own choice would cut each picture in slices, which costs bits
+        stream.codec_context.time_base = self._time_base
+        stream.time_base = self._time_base
+        write_tags(stream.codec_context, self._tags)
+        if self._encoder.codec_tag and "matroska" not in container.format.name:
+            stream.codec_context.codec_tag = self._encoder.codec_tag
+        if source is not None:
+            self._shape_as(source, stream, container)
+        return stream
+
+    def _shape_as(self, source: FilmReader, stream: VideoStream, container: OutputContainer) -> None:
+        stream.metadata.update(copied_metadata(source.video_metadata))
+        stream.set_display_matrix(source.display_matrix)
+        aspect = source.sample_aspect_ratio
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
+            # PyAV cannot set it in Matroska's header; of our codecs, H.264 and HEVC also hold it in theirs.
+            if aspect != 1 and "matroska" in container.format.name and not self._encoder.name.startswith("libx26"):
+                _log.warning("pixel_aspect_not_carried name=%s aspect=%s advice='write .mov'", self.name, aspect)
+
+    def _carry_over(self, source: FilmReader, container: OutputContainer) -> None:
+        container.metadata.update(copied_metadata(source.metadata))
+        container.set_chapters(source.chapters)
+        self._copies = StreamCopies(source, container)
+        source.hand_packets_to(self._take)
+
+    def _take(self, packet: Packet[Stream]) -> None:
+        """Write a packet that the reader passes; FFmpeg holds it back until its turn."""
+        with self._lock:
+            if self._is_open and self._copies is not None and self._copies.readdress(packet):
+                self._mux([packet])
+
+    def _check(self, frame: ColorFrame) -> None:
+        if not self._is_open:
+            raise InvalidInputError("frame", f"{self.name} is closed; write before that")
+        if frame.luma.shape != self._shape:
+            raise InvalidInputError("frame.luma", f"must be {self._shape} like the film, got {frame.luma.shape}")
+        if frame.tags != self._tags:
+            raise InvalidInputError("frame.tags", f"must be the film's, {self._tags}, got {frame.tags}")
+        if frame.time_base != self._time_base:
+            raise InvalidInputError("frame.time_base", f"must be the film's, {self._time_base}, got {frame.time_base}")
+        if self._last_pts is not None and frame.pts <= self._last_pts:
+            raise InvalidInputError("frame.pts", f"must be above the last one, {self._last_pts}, got {frame.pts}")
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        with ffmpeg_errors(f"{self.name}: frame {self.num_frames} cannot be encoded"):
+            packets = self._stream.encode(picture)
+        if picture is None and self.num_frames <= 2 and self._encoder.name == "libx265":
+            # x265 learns its delay from the third picture; without one, its decoding times are left uninitialized.
+            for packet in packets:
+                packet.dts = packet.pts
+        with self._lock:
+            self._mux(packets)
+
+    def _mux(self, packets: Sequence[Packet[Any]]) -> None:
+        assert self._container is not None, "only an open film is written to"
+        with ffmpeg_errors(f"{self.name} cannot be written on", advice="is there space left?"):
+            self._container.mux(packets)
+
+
+def _claim(path: str | os.PathLike[str], *, overwrite: bool) -> PartialFile:
+    suffix = Path(path).suffix.lower()
+    if suffix not in FILM_SUFFIXES:
+        raise MediaError(f"{os.fspath(path)}: a film is written as one of {', '.join(FILM_SUFFIXES)}, not {suffix!r}")
+    return PartialFile(path, overwrite=overwrite)
+
+
+def _open(file: PartialFile | None, time_base: Fraction) -> OutputContainer:
+    if file is None:
+        return av.open("pipe:1", "w", format="matroska")
+    # MP4 and MOV: ticks as they are given, and edit lists in a multiple of them that is fine enough for any sound, so
+    # that a film that does not begin at zero keeps its pts.
+    ticks = time_base.denominator
+    timescales = {"video_track_timescale": str(ticks), "movie_timescale": str(ticks * -(-48000 // ticks))}
+    is_mov = file.final.suffix.lower() != ".mkv"
+    return av.open(f"file:{file.partial}", "w", container_options=timescales if is_mov else {})
+
+
+def _add_stream(container: OutputContainer, encoder: Encoder, rate: Fraction, name: str) -> VideoStream:
+    try:
+        stream = container.add_stream(encoder.name, rate=rate, options=encoder.options)
+    except UnknownCodecError as err:
+        raise MediaError(f"this FFmpeg has no {encoder.name}; choose another codec") from err
+    except ValueError as err:  # PyAV's "format does not support codec"
+        raise MediaError(f"{name}: its container cannot hold {encoder.name}; .mkv holds every codec") from err
+    assert isinstance(stream, VideoStream)
+    return stream

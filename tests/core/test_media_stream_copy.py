@@ -1,0 +1,233 @@
+"""What a film carries beside its pictures arrives in the new one as it was."""
+
+import logging
+import threading
+from fractions import Fraction
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import av
+import pytest
+from tests.core.films import make_film, read_film, read_packets
+
+from kinema_core.errors import InvalidInputError
+from kinema_core.frames import ColorFrame
+from kinema_core.media.reader import FilmReader
+from kinema_core.media.writer import FilmWriter
+
+
+def copy_film(source: Path, target: Path, **options: Any) -> None:
+    """Write the film's own colour again, with all that it carries."""
+    with FilmReader(source) as reader, open_copy(reader, target, **options) as writer:
+        for frame in reader.color_frames():
+            writer.write(frame)
+
+
+def open_copy(reader: FilmReader, target: Path, **options: Any) -> FilmWriter:
+    """Open a writer for the reader's film."""
+    return FilmWriter(
+        target,
+        height=reader.height,
+        width=reader.width,
+        time_base=reader.time_base,
+        average_rate=reader.average_rate,
+        tags=reader.tags,
+        copy_from=reader,
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "codec"),
+    [
+        ("old.mp4", "new.mp4", "libx264"),
+        ("old.mp4", "new.mov", "libx264"),
+        ("old.mkv", "new.mkv", "ffv1"),
+        ("old.mkv", "new.mp4", "ffv1"),
+        ("old.avi", "new.mkv", "mpeg4"),
+    ],
+)
+def test_every_sound_track_is_copied_packet_by_packet(tmp_path: Path, source: str, target: str, codec: str) -> None:
+    recipe: dict[str, Any] = {"codec": codec, "sounds": ["eng", "fra"]}
+    if source == "old.avi":
+        recipe |= {"time_base": Fraction(1, 25), "pts": list(range(12))}
+    make_film(tmp_path / source, **recipe)
+
+    copy_film(tmp_path / source, tmp_path / target)
+
+    before, after = read_packets(tmp_path / source, "audio"), read_packets(tmp_path / target, "audio")
+    assert len(after) == 2
+    for old, new in zip(before, after, strict=True):
+        # PCM may be cut into other packets; the samples are the same
+        assert b"".join(data for _, data in new) == b"".join(data for _, data in old)
+        assert new[0][0] == old[0][0]
+    with av.open(tmp_path / target) as container:
+        languages = [stream.language for stream in container.streams.audio]
+    assert languages == (["eng", "fra"] if source != "old.avi" else [None, None])
+
+
+def test_sound_and_pictures_keep_their_times(tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mp4", codec="libx264", sounds=["eng"], pts=[500 + 40 * n for n in range(12)])
+
+    copy_film(tmp_path / "old.mp4", tmp_path / "new.mp4")
+
+    assert read_film(tmp_path / "new.mp4")[0] == read_film(tmp_path / "old.mp4")[0]
+    assert read_packets(tmp_path / "new.mp4", "audio") == read_packets(tmp_path / "old.mp4", "audio")
+
+
+def test_sound_is_interleaved_with_the_pictures(tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mp4", codec="libx264", sounds=["eng"], pts=[40 * n for n in range(120)])
+
+    copy_film(tmp_path / "old.mp4", tmp_path / "new.mp4")
+
+    with av.open(tmp_path / "new.mp4") as container:
+        places = [(p.pos, p.stream.type, float((p.dts or 0) * p.time_base)) for p in container.demux() if p.size]
+    latest = {"audio": 0.0, "video": 0.0}
+    for _, kind, seconds in sorted(places):
+        latest[kind] = seconds
+        assert abs(latest["audio"] - latest["video"]) < 1, "a player need not seek to and fro"
+
+
+def test_reader_and_writer_may_run_in_two_threads(tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mp4", codec="libx264", sounds=["eng", "fra"], pts=[40 * n for n in range(60)])
+    frames: Queue[ColorFrame | None] = Queue(maxsize=4)
+
+    with FilmReader(tmp_path / "old.mp4") as reader, open_copy(reader, tmp_path / "new.mp4") as writer:
+
+        def read() -> None:
+            for frame in reader.color_frames():
+                frames.put(frame)
+            frames.put(None)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        while (frame := frames.get()) is not None:
+            writer.write(frame)
+        thread.join()
+
+    assert len(read_film(tmp_path / "new.mp4")[0]) == 60
+    assert read_packets(tmp_path / "new.mp4", "audio") == read_packets(tmp_path / "old.mp4", "audio")
+
+
+def test_subtitles_are_copied_where_the_container_holds_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_film(tmp_path / "old.mkv", subtitles="subrip", sounds=["eng"])
+
+    copy_film(tmp_path / "old.mkv", tmp_path / "new.mkv")
+    assert "stream_not_copied" not in caplog.text
+    copy_film(tmp_path / "old.mkv", tmp_path / "new.mp4")
+
+    (lines,) = read_packets(tmp_path / "new.mkv", "subtitle")
+    assert lines == [(Fraction(0), b"line 0"), (Fraction(1, 10), b"line 1")]
+    assert read_packets(tmp_path / "new.mp4", "subtitle") == []
+    assert len(read_packets(tmp_path / "new.mp4", "audio")) == 1
+    assert "stream_not_copied index=2 kind=subtitle/subrip reason='mp4 cannot hold it'" in caplog.text
+
+
+def test_titles_and_chapters_come_along(tmp_path: Path) -> None:
+    chapters = [(0, 200, "Arrival"), (200, 480, "Departure")]
+    make_film(tmp_path / "old.mkv", title="The Train", chapters=chapters)
+
+    for name in ("new.mkv", "new.mp4"):
+        copy_film(tmp_path / "old.mkv", tmp_path / name)
+
+        with av.open(tmp_path / name) as container:
+            assert container.metadata["title"] == "The Train"
+            found = []
+            for chapter in container.chapters():
+                milliseconds = 1000 * (chapter["time_base"] or Fraction(1))
+                start, end = int(chapter["start"] * milliseconds), int(chapter["end"] * milliseconds)
+                found.append((start, end, chapter["metadata"]["title"]))
+            assert found == chapters
+
+
+def test_chapters_of_mp4_come_along_without_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_film(tmp_path / "old.mp4", codec="libx264", chapters=[(0, 480, "All")])
+
+    copy_film(tmp_path / "old.mp4", tmp_path / "new.mp4")
+
+    with av.open(tmp_path / "new.mp4") as container:
+        assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["All"]
+    assert "stream_not_copied" not in caplog.text
+
+
+def test_the_timecode_comes_along(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_film(tmp_path / "old.mov", codec="libx264", timecode="01:02:03:04")
+
+    copy_film(tmp_path / "old.mov", tmp_path / "new.mov")
+
+    with av.open(tmp_path / "new.mov") as container:
+        assert container.streams.video[0].metadata["timecode"] == "01:02:03:04"
+        assert [stream.type for stream in container.streams] == ["video", "data"]
+    assert "stream_not_copied" not in caplog.text
+
+
+def test_fonts_come_along_to_matroska_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_film(tmp_path / "old.mkv", attachment=b"not really a font")
+
+    copy_film(tmp_path / "old.mkv", tmp_path / "new.mkv")
+    copy_film(tmp_path / "old.mkv", tmp_path / "new.mp4")
+
+    with av.open(tmp_path / "new.mkv") as container:
+        (font,) = container.streams.attachments
+        assert (font.name, font.data) == ("font.ttf", b"not really a font")
+    assert "reason='mp4 holds no attachments'" in caplog.text
+
+
+@pytest.mark.parametrize("target", ["new.mp4", "new.mov", "new.mkv"])
+def test_rotation_and_pixel_aspect_come_along(tmp_path: Path, target: str) -> None:
+    make_film(tmp_path / "old.mp4", codec="libx264", rotation=90, aspect=Fraction(4, 3))
+
+    copy_film(tmp_path / "old.mp4", tmp_path / target)
+
+    with av.open(tmp_path / target) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+        assert next(container.decode(video=0)).rotation == 90
+
+
+def test_a_pixel_aspect_that_is_lost_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_film(tmp_path / "old.mp4", codec="libx264", aspect=Fraction(4, 3))
+
+    copy_film(tmp_path / "old.mp4", tmp_path / "new.mkv", codec="ffv1")
+
+    assert "pixel_aspect_not_carried" in caplog.text
+
+
+def test_a_further_video_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_film(tmp_path / "one.mkv")
+    with av.open(tmp_path / "one.mkv") as one, av.open(tmp_path / "two.mkv", "w") as two:
+        copies = [two.add_stream_from_template(one.streams.video[0], opaque=True) for _ in range(2)]
+        for packet in one.demux(video=0):
+            if packet.size:
+                for copy in copies:
+                    packet.stream = copy
+                    two.mux(packet)
+
+    with caplog.at_level(logging.WARNING):
+        copy_film(tmp_path / "two.mkv", tmp_path / "new.mkv")
+
+    assert "stream_not_copied index=1 kind=video/ffv1 reason='only the first video stream is colorized'" in caplog.text
+    with av.open(tmp_path / "new.mkv") as container:
+        assert len(container.streams.video) == 1
+
+
+def test_a_writer_made_too_late_is_refused(tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mkv", sounds=["eng"])
+
+    with FilmReader(tmp_path / "old.mkv") as reader:
+        next(iter(reader))
+        with pytest.raises(InvalidInputError, match="made before its pictures are read"):
+            open_copy(reader, tmp_path / "new.mkv")
+
+    assert not list(tmp_path.glob(".new*"))
+
+
+def test_packets_that_come_after_an_abort_are_dropped(tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mkv", sounds=["eng"])
+
+    with FilmReader(tmp_path / "old.mkv") as reader:
+        writer = open_copy(reader, tmp_path / "new.mkv")
+        writer.abort()
+        assert len(list(reader)) == 12
+
+    assert [path.name for path in tmp_path.iterdir()] == ["old.mkv"]
