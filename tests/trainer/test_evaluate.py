@@ -6,6 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.fakes import F32, FakeEngine
+from tests.trainer.photos import write_photos
+from tests.trainer.recipes import TINY
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -15,9 +18,18 @@ from kinema_trainer.cli import evaluate
 from kinema_trainer.evaluate import evaluate_photos
 from kinema_trainer.export import export_bundle
 from kinema_trainer.train import new_state
-from tests.fakes import FakeEngine
-from tests.trainer.photos import write_photos
-from tests.trainer.recipes import TINY
+
+
+class OneColour(FakeEngine):
+    """Gives every pixel the same ab."""
+
+    def __init__(self, a: float, b: float) -> None:
+        super().__init__()
+        self._ab = np.array([a, b], np.float32)[:, None, None]
+
+    def infer(self, lightness: F32) -> F32:
+        height, width = (side // 2 for side in lightness.shape[2:])
+        return np.tile(self._ab, (1, 1, height, width))
 
 
 @pytest.fixture
@@ -36,14 +48,14 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_a_model_that_says_grey_scores_as_the_grey_baseline(bundle: Bundle, photos: Path) -> None:
-    result = evaluate_photos(photos, FakeEngine(ab=(0, 0)), bundle, size=64)
+    result = evaluate_photos(photos, OneColour(0, 0), bundle, size=64)
 
     assert result.num_photos == 4
     assert result.methods["model"] == result.methods["grey"]
 
 
 def test_the_mean_ab_baseline_has_the_better_ab_psnr_and_no_cast(bundle: Bundle, photos: Path) -> None:
-    methods = evaluate_photos(photos, FakeEngine(ab=(0, 0)), bundle, size=64).methods
+    methods = evaluate_photos(photos, OneColour(0, 0), bundle, size=64).methods
 
     assert methods["mean_ab"].ab_psnr > methods["grey"].ab_psnr
     assert abs(methods["mean_ab"].a_error) < abs(methods["grey"].a_error) + 1
@@ -57,7 +69,7 @@ def test_the_truth_is_never_what_the_model_sees(bundle: Bundle, tmp_path: Path) 
     (folder / "grey.png").write_bytes(cv2.imencode(".png", grey)[1].tobytes())
     (folder / "red.png").write_bytes(cv2.imencode(".png", np.full((64, 64, 3), (98, 98, 174), np.uint8))[1].tobytes())
 
-    each = evaluate_photos(folder, FakeEngine(ab=(10, 20)), bundle, size=64).each
+    each = evaluate_photos(folder, OneColour(10, 20), bundle, size=64).each
 
     assert each["grey.png"].colourfulness == pytest.approx(each["red.png"].colourfulness, rel=0.03)
     assert each["grey.png"].truth_colourfulness < each["red.png"].truth_colourfulness
@@ -66,14 +78,14 @@ def test_the_truth_is_never_what_the_model_sees(bundle: Bundle, tmp_path: Path) 
 def test_photographs_that_cannot_be_read_are_named_and_not_scored(bundle: Bundle, photos: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"not a picture")
 
-    result = evaluate_photos(photos, FakeEngine(ab=(0, 0)), bundle, size=64)
+    result = evaluate_photos(photos, OneColour(0, 0), bundle, size=64)
 
     assert result.skipped == ["broken.jpg"]
     assert result.num_photos == 4
 
 
 def test_a_limit_takes_that_many(bundle: Bundle, photos: Path) -> None:
-    assert evaluate_photos(photos, FakeEngine(ab=(0, 0)), bundle, size=64, limit=3).num_photos == 3
+    assert evaluate_photos(photos, OneColour(0, 0), bundle, size=64, limit=3).num_photos == 3
 
 
 def test_no_readable_photograph_is_an_error(bundle: Bundle, tmp_path: Path) -> None:
@@ -82,7 +94,7 @@ def test_no_readable_photograph_is_an_error(bundle: Bundle, tmp_path: Path) -> N
     (folder / "broken.jpg").write_bytes(b"not a picture")
 
     with pytest.raises(InvalidInputError, match="not one readable photograph"):
-        evaluate_photos(folder, FakeEngine(ab=(0, 0)), bundle)
+        evaluate_photos(folder, OneColour(0, 0), bundle)
 
 
 def test_the_command_writes_every_score_and_a_picture(bundle: Bundle, photos: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.trainer.recipes import TINY
 from torch import nn
 
 from kinema_core.bundle import DEFAULT_BUNDLE, load_bundle
@@ -13,7 +14,6 @@ from kinema_core.errors import BundleError, InvalidInputError
 from kinema_trainer.export import export_bundle, flat_scores, fold_norms, load_network, load_onnx_weights
 from kinema_trainer.models.residual_unet import ResidualUNet, ResidualUNetConfig
 from kinema_trainer.train import RunState, new_state
-from tests.trainer.recipes import TINY
 
 MAX_AB_DIFFERENCE = 2e-3
 """Lab units: float32 sums in another order, over some fifty layers, on ab up to 100."""

@@ -62,7 +62,7 @@ def test_one_batch_can_be_learnt_by_heart() -> None:
     for _ in range(60):
         loss = weighted_smooth_l1(state.network(lightness), ab, beta=10, chroma_weight=1)
         state.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         state.optimizer.step()
         losses.append(loss.item())
 

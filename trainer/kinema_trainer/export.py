@@ -7,6 +7,7 @@ import warnings
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from pickle import UnpicklingError  # only named: torch raises it for what is no checkpoint
 from string import Template
 from typing import Any
 
@@ -45,7 +46,7 @@ def load_network(checkpoint: Path) -> tuple[ResidualUNet, dict[str, Any]]:
             ResidualUNetConfig(*(tuple(recipe["network"][name]) for name in ("channels", "num_blocks")))
         )
         network.load_state_dict(kept["average"])
-    except (OSError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, UnpicklingError) as error:
         raise InvalidInputError("checkpoint", f"{checkpoint} is not a checkpoint of `kinema train`: {error}") from error
     return network.eval(), recipe
 

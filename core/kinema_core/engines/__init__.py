@@ -1,0 +1,1 @@
+"""What runs a model: one file an engine, behind one seam (`engine.py`), chosen by `select.py`."""

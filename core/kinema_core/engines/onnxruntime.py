@@ -1,0 +1,127 @@
+"""ONNX Runtime on the CPU: where OpenVINO cannot run. It computes in f32 only."""
+
+import os
+import threading
+from types import ModuleType
+from typing import Any, Final
+
+from kinema_core.bundle import ONNX_FILE, Bundle
+from kinema_core.engines.engine import (
+    F32,
+    INPUT,
+    OUTPUT,
+    Precision,
+    check_ab,
+    check_engine,
+    check_lightness,
+    check_options,
+)
+from kinema_core.engines.telemetry import disable_onnxruntime_telemetry
+from kinema_core.errors import BundleError, EngineError, EngineUnavailableError
+
+_ADVICE: Final = "install it with `pip install onnxruntime`"
+_ERRORS_ONLY: Final = 3
+"""Severity at which ONNX Runtime writes to stderr; its warnings are about graphs, not about what a user did."""
+
+
+class OnnxRuntimeEngine:
+    """An inference session on the CPU."""
+
+    name = "onnxruntime"
+    device = "cpu"
+    precision = "f32"
+
+    def __init__(self, bundle: Bundle, session: Any, errors: tuple[type[Exception], ...]) -> None:
+        self._manifest = bundle.manifest
+        self._session: Any = session
+        self._errors = errors
+        self._lock = threading.Lock()
+
+    def infer(self, lightness: F32) -> F32:
+        """Predict ab from L*, as the contract of `Engine` says."""
+        lightness = check_lightness(lightness, self._manifest)
+        with self._lock:
+            if self._session is None:
+                raise EngineError("the engine is closed")
+            try:
+                ab: F32 = self._session.run([OUTPUT], {INPUT: lightness})[0]
+            except self._errors as err:
+                raise EngineError(f"ONNX Runtime failed on an input of shape {lightness.shape}: {err}") from err
+        return check_ab(ab)
+
+    def close(self) -> None:
+        """Free the model."""
+        with self._lock:
+            self._session = None
+
+
+def open_onnxruntime(
+    bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None
+) -> OnnxRuntimeEngine:
+    """Open a model on this machine's CPU.
+
+    Args:
+        bundle: the model.
+        precision: "f32" only.
+        num_threads: how many threads an inference takes; one a CPU that this process may use if None.
+
+    Raises:
+        InvalidInputError: an unknown precision, or fewer than one thread.
+        EngineUnavailableError: ONNX Runtime is not installed or broken, or another precision than f32 was asked for.
+        BundleError: the model has other inputs and outputs than a Kinema model has.
+        EngineError: the model cannot be read, or fails its first run.
+    """
+    check_options(precision, num_threads)
+    if precision != "f32":
+        raise EngineUnavailableError(f"ONNX Runtime computes in f32 on a CPU, not in {precision}")
+    try:
+        disable_onnxruntime_telemetry()
+        import onnxruntime
+
+        errors = _error_types(onnxruntime)
+    except (ImportError, OSError, RuntimeError, AttributeError) as err:
+        raise EngineUnavailableError(f"ONNX Runtime does not load here ({err}); {_ADVICE}") from err
+    try:
+        session = onnxruntime.InferenceSession(
+            bundle.onnx, _session_options(onnxruntime, num_threads), providers=["CPUExecutionProvider"]
+        )
+    except errors as err:
+        raise EngineError(f"ONNX Runtime cannot read model {bundle.manifest.name!r}: {err}") from err
+    _check_interface(session, bundle)
+    engine = OnnxRuntimeEngine(bundle, session, errors)
+    check_engine(engine, bundle.manifest)
+    return engine
+
+
+def _session_options(onnxruntime: ModuleType, num_threads: int | None) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _ERRORS_ONLY
+    # Always a number: left to itself, ONNX Runtime takes the machine's cores, whatever share of them this process
+    # has, and binds its threads to them.
+    options.intra_op_num_threads = num_threads or _num_usable_cpus()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoder and encoder need the cores, too
+    return options
+
+
+def _num_usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _error_types(onnxruntime: ModuleType) -> tuple[type[Exception], ...]:
+    """List what ONNX Runtime raises: a dozen exceptions without a common base of their own."""
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    own = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
+    return (*own, RuntimeError, ValueError)
+
+
+def _check_interface(session: Any, bundle: Bundle) -> None:
+    inputs = [(port.name, port.type) for port in session.get_inputs()]
+    outputs = [(port.name, port.type) for port in session.get_outputs()]
+    if inputs != [(INPUT, "tensor(float)")] or outputs != [(OUTPUT, "tensor(float)")]:
+        raise BundleError(
+            f"{bundle.path / ONNX_FILE} must take {INPUT} and give {OUTPUT}, both f32; it has {inputs = }, {outputs = }"
+        )

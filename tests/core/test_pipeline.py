@@ -1,0 +1,156 @@
+"""The way of a frame."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film
+
+from kinema_core.errors import EngineError, InvalidInputError
+from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, chroma_shape
+from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo, working_shape
+
+TAGS = [ColorTags(matrix, color_range, depth) for matrix in Matrix for color_range in ColorRange for depth in (8, 10)]
+SIZES = [(18, 32), (19, 33), (1, 1), (64, 2)]
+
+
+def make_colorizer(height: int, width: int, tags: ColorTags, options: Options | None = None) -> Colorizer:
+    return Colorizer(FAKE_MANIFEST, height=height, width=width, tags=tags, options=options)
+
+
+def one_by_one(frames: list[LumaFrame], options: Options | None = None) -> list[ColorFrame]:
+    height, width = frames[0].luma.shape
+    colorizer, engine = make_colorizer(height, width, frames[0].tags, options), FakeEngine()
+    colored = []
+    for frame in frames:
+        prepared = colorizer.prepare(frame)
+        colored.append(colorizer.compose(prepared, colorizer.finish(prepared, engine.infer(prepared.lightness))))
+    return colored
+
+
+@pytest.mark.parametrize("tags", TAGS, ids=str)
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_luma_leaves_as_the_very_plane_that_came_in(height: int, width: int, tags: ColorTags) -> None:
+    frames = list(random_film(3, height, width, tags))
+    before = [frame.luma.copy() for frame in frames]
+
+    colored = one_by_one(frames)
+
+    for frame, original, result in zip(frames, before, colored, strict=True):
+        assert result.luma is frame.luma
+        np.testing.assert_array_equal(result.luma, original)
+        assert result.cb.shape == result.cr.shape == chroma_shape(height, width)
+        assert (result.pts, result.time_base, result.tags) == (frame.pts, frame.time_base, frame.tags)
+
+
+def test_overlapped_stages_give_the_bits_of_one_after_the_other() -> None:
+    frames = list(random_film(30))
+    expected = one_by_one(frames)
+
+    found = list(colorize_frames(frames, make_colorizer(18, 32, ColorTags()), FakeEngine()))
+
+    assert [frame.pts for frame in found] == [frame.pts for frame in frames]
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a.cb, b.cb)
+        np.testing.assert_array_equal(a.cr, b.cr)
+
+
+def test_a_failing_engine_is_an_error_and_never_a_grey_frame() -> None:
+    engine = FakeEngine()
+    engine.error = EngineError("out of order")
+
+    with pytest.raises(EngineError, match="out of order"):
+        list(colorize_frames(random_film(3), make_colorizer(18, 32, ColorTags()), engine))
+
+
+def test_without_saturation_a_film_is_grey_and_with_more_it_is_more_colourful() -> None:
+    frames = list(random_film(2))
+
+    def chroma(saturation: float) -> float:
+        first = one_by_one(frames, Options(saturation=saturation))[0]
+        return float(np.hypot(first.cb.astype(float) - 128, first.cr.astype(float) - 128).mean())
+
+    assert chroma(0) == 0
+    assert chroma(0) < chroma(0.5) < chroma(1) < chroma(2)
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_what_the_sender_says_of_cuts_is_believed(is_cut: bool) -> None:
+    colorizer, engine = make_colorizer(18, 32, ColorTags()), FakeEngine()
+    finished = []
+    for frame in random_film(2):
+        told = LumaFrame(frame.luma, frame.pts, frame.time_base, frame.tags, is_cut=is_cut)
+        prepared = colorizer.prepare(told)
+        finished.append(colorizer.finish(prepared, engine.infer(prepared.lightness)))
+
+    assert [f.is_cut for f in finished] == [is_cut, is_cut]
+
+
+def test_rgb_output_has_the_frame_s_size_and_time() -> None:
+    colorizer, engine = make_colorizer(19, 33, ColorTags()), FakeEngine()
+    (frame,) = random_film(1, 19, 33)
+
+    prepared = colorizer.prepare(frame)
+    rgb = colorizer.compose_rgb(prepared, colorizer.finish(prepared, engine.infer(prepared.lightness)))
+
+    assert rgb.rgb.shape == (19, 33, 3)
+    assert (rgb.pts, rgb.time_base) == (frame.pts, frame.time_base)
+
+
+def test_a_frame_of_another_size_or_with_other_tags_is_refused() -> None:
+    colorizer = make_colorizer(18, 32, ColorTags())
+    (other_size,) = random_film(1, 20, 32)
+    (other_tags,) = random_film(1, 18, 32, ColorTags(Matrix.BT601))
+
+    for frame in (other_size, other_tags):
+        with pytest.raises(InvalidInputError, match="frame: must be"):
+            colorizer.prepare(frame)
+
+
+def test_a_photograph_keeps_its_size_and_its_own_colour_does_not_matter() -> None:
+    rng = np.random.default_rng(1)
+    grey = np.repeat(rng.integers(0, 256, (21, 34, 1), dtype=np.uint8), 3, axis=2)
+
+    colored = colorize_photo(grey, FakeEngine(), FAKE_MANIFEST)
+
+    assert colored.shape == grey.shape
+    assert colored.dtype == np.uint8
+    assert not np.array_equal(colored, grey)
+    np.testing.assert_array_equal(colorize_photo(grey, FakeEngine(), FAKE_MANIFEST, Options(saturation=0)), grey)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("smoothing", -0.1), ("smoothing", 1.1), ("smoothing", float("nan")), ("saturation", -1), ("saturation", 2.5),
+     ("working_size", 32), ("working_size", 4096), ("working_size", -256)],
+)  # fmt: skip
+def test_options_out_of_range_are_refused_by_name(field: str, value: float) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        Options(**{field: value})  # type: ignore[arg-type]  # by name
+
+    assert refused.value.field == field
+
+
+@given(st.integers(1, 8192), st.integers(1, 8192), st.sampled_from([0, 64, 256, 384, 1024]))
+def test_the_model_s_picture_is_a_multiple_of_what_it_takes_and_never_huge(height: int, width: int, size: int) -> None:
+    h, w = working_shape(height, width, FAKE_MANIFEST, size)
+
+    assert h % FAKE_MANIFEST.size_multiple == 0
+    assert w % FAKE_MANIFEST.size_multiple == 0
+    assert h * w <= 4096 * 4096
+
+
+@pytest.mark.parametrize(("height", "width"), [(720, 1280), (480, 640), (1080, 1920), (256, 256), (1280, 720)])
+def test_the_model_s_picture_has_the_film_s_shape_and_about_the_asked_number_of_pixels(height: int, width: int) -> None:
+    h, w = working_shape(height, width, FAKE_MANIFEST, 256)
+
+    assert h * w == pytest.approx(256 * 256, rel=0.05)
+    assert w / h == pytest.approx(width / height, rel=0.05)
+
+
+def test_time_base_is_carried_through() -> None:
+    (frame,) = one_by_one(list(random_film(1)))
+
+    assert frame.time_base == Fraction(1, 24)

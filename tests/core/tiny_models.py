@@ -1,0 +1,62 @@
+"""A model so small that NumPy can check it: one 3x3 convolution with stride 2 from L* to ab."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from kinema_core.bundle import Bundle, Manifest, write_bundle
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+MANIFEST = Manifest(
+    name="tiny",
+    version="1.0",
+    recipe="none: fixed random weights",
+    data="",
+    licence="CC0-1.0",
+    num_parameters=20,
+    created="2026-01-31",
+    scores={"psnr": 20.5},
+)
+WEIGHTS: F32 = np.random.default_rng(7).normal(0, 0.1, (2, 1, 3, 3)).astype(np.float32)
+BIAS: F32 = np.array([3, -5], np.float32)
+
+
+def convolution_onnx(
+    weights: F32 = WEIGHTS, *, stride: int = 2, input_name: str = "lightness", output_name: str = "ab"
+) -> bytes:
+    """Return the ONNX file of the convolution with `weights` (2, 1, 3, 3) and BIAS; batch, height and width free."""
+    node = helper.make_node(
+        "Conv", [input_name, "weight", "bias"], [output_name], strides=[stride, stride], pads=[1, 1, 1, 1]
+    )
+    graph = helper.make_graph(
+        [node],
+        "tiny",
+        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["batch", 1, "height", "width"])],
+        [helper.make_tensor_value_info(output_name, TensorProto.FLOAT, ["batch", 2, "half_height", "half_width"])],
+        [numpy_helper.from_array(weights, "weight"), numpy_helper.from_array(BIAS, "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def convolve(lightness: F32, weights: F32 = WEIGHTS, bias: F32 | float = BIAS) -> F64:
+    """Compute in float64 what the model gives: (B, 1, h, w) -> (B, 2, h/2, w/2)."""
+    padded = np.pad(lightness[:, 0].astype(np.float64), ((0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::2, ::2]
+    ab: F64 = np.einsum("bhwij,cij->bchw", windows, weights[:, 0].astype(np.float64))
+    ab += np.reshape(bias, (-1, 1, 1))
+    return ab
+
+
+def tiny_bundle(folder: Path, onnx_bytes: bytes | None = None, **changes: Any) -> Bundle:
+    """Write a bundle of the tiny model, or of `onnx_bytes`, with the manifest `changes`."""
+    manifest = dataclasses.replace(MANIFEST, **changes)
+    return write_bundle(folder, convolution_onnx() if onnx_bytes is None else onnx_bytes, manifest, "# Tiny\n")
