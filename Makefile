@@ -55,7 +55,7 @@ proto-check: $(VENV)/.dev
 	done; echo "generated code is fresh"
 
 clean: ## Remove .venv, caches and what the demo wrote
-	rm -rf $(VENV) .import_linter_cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist demo/colour.mp4 demo/compare.png
+	rm -rf $(VENV) .import_linter_cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist demo/colour.mp4 demo/compare.png demo/stills.png
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps: what serving needs, and all the rest on top. A stamp older than the pins is made anew.

@@ -5,7 +5,7 @@ luma ─► lightness at the model's size ─► Engine ─► ab ─► smoothe
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -137,8 +137,13 @@ class Colorizer:
         return RgbFrame(compose_rgb(frame.luma, ab, self.tags), frame.pts, frame.time_base)
 
 
-def colorize_frames(frames: Iterable[LumaFrame], colorizer: Colorizer, engine: Engine) -> Iterator[ColorFrame]:
-    """Colorize a film. Reading, the model and composing overlap; the bits are those of one after the other."""
+def colorize_frames(
+    frames: Iterable[LumaFrame], colorizer: Colorizer, engine: Engine
+) -> Generator[ColorFrame, None, None]:
+    """Colorize a film. Reading, the model and composing overlap; the bits are those of one after the other.
+
+    `frames` is iterated on another thread until the result is exhausted or closed: close it before what feeds it.
+    """
     prepared = run_ahead((colorizer.prepare(frame) for frame in frames), FRAMES_AHEAD)
     inferred = run_ahead(((p, engine.infer(p.lightness)) for p in prepared), FRAMES_AHEAD)
     return run_ahead((colorizer.compose(p, colorizer.finish(p, ab)) for p, ab in inferred), FRAMES_AHEAD)

@@ -1,0 +1,120 @@
+"""The client of `kinema.v1.Colorizer`."""
+
+from collections.abc import Iterable
+from typing import Any, Self, Unpack
+
+import grpc
+
+from kinema.v1 import colorizer_pb2 as pb
+from kinema.v1 import colorizer_pb2_grpc as pb_grpc
+from kinema_client import convert
+from kinema_client.answers import Model
+from kinema_client.choices import Choices
+from kinema_client.convert import FrameT
+from kinema_client.errors import ClientError, error_from_rpc
+from kinema_client.stream import ColorStream
+from kinema_core.errors import InvalidInputError
+from kinema_core.frames import MAX_SIDE, ColorFrame, LumaFrame, RgbFrame
+
+MAX_MESSAGE_BYTES = 3 * MAX_SIDE**2 + 64 * 1024
+"""The largest picture that Kinema knows, as RGB, and room for its envelope."""
+
+
+class Client:
+    """Talk to the server at `target`, `host:port`. Use it by `with`; it connects with the first call.
+
+        with Client("localhost:50051") as kinema:
+            for frame in kinema.colorize_frames(film):
+                ...
+
+    Threads may share it; each stream belongs to one of them.
+    """
+
+    def __init__(self, target: str) -> None:
+        if not target:
+            raise InvalidInputError("target", "must be the server's host:port, got nothing")
+        self.target = target
+        self._open_stub: pb_grpc.ColorizerStub | None = None
+        self._streams: set[ColorStream[Any]] = set()
+
+    def __enter__(self) -> Self:
+        self._channel = grpc.insecure_channel(self.target, options=_channel_options(self.target))
+        self._open_stub = pb_grpc.ColorizerStub(self._channel)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open_stub = None
+        for stream in tuple(self._streams):
+            stream.close()
+        self._channel.close()
+
+    def colorize_frames(self, frames: Iterable[LumaFrame], **choices: Unpack[Choices]) -> ColorStream[ColorFrame]:
+        """Colorize frames of one size and one set of tags, in order; each comes back with the very luma it came with.
+
+        Args:
+            frames: iterated on a thread beside the caller's, as the server takes them.
+            choices: all optional.
+
+        Raises:
+            InvalidInputError: from the stream, where the server refuses a choice or a frame.
+            ClientError: from the stream, where the server cannot be reached, is busy or failed.
+        """
+        return self._stream(frames, convert.CHROMA, choices)
+
+    def colorize_frames_to_rgb(self, frames: Iterable[LumaFrame], **choices: Unpack[Choices]) -> ColorStream[RgbFrame]:
+        """Colorize frames as `colorize_frames` does, into sRGB: their lightness is held instead of their luma."""
+        return self._stream(frames, convert.RGB, choices)
+
+    def colorize_image(
+        self,
+        image: bytes,
+        *,
+        model: str = "",
+        saturation: float | None = None,
+        working_size: int = 0,
+        output_format: convert.ImageFormat = "png",
+    ) -> bytes:
+        """Colorize an encoded photograph: JPEG, PNG, WebP, TIFF or BMP in, PNG or JPEG out.
+
+        Raises:
+            InvalidInputError: the image is too large, of another kind or damaged, or an option is out of range.
+            ClientError: the server cannot be reached, is busy or failed.
+        """
+        request = convert.image_to_proto(
+            image, model=model, saturation=saturation, working_size=working_size, output_format=output_format
+        )
+        try:
+            response = self._stub.ColorizeImage(request)
+        except grpc.RpcError as error:
+            raise error_from_rpc(error, self.target) from error
+        return response.image
+
+    def list_models(self) -> list[Model]:
+        """Name the server's models, the default first.
+
+        Raises:
+            ClientError: the server cannot be reached or failed.
+        """
+        try:
+            response = self._stub.ListModels(pb.ListModelsRequest())
+        except grpc.RpcError as error:
+            raise error_from_rpc(error, self.target) from error
+        return convert.models_from_proto(response)
+
+    @property
+    def _stub(self) -> pb_grpc.ColorizerStub:
+        if self._open_stub is None:
+            raise ClientError("the client is not open: use it inside `with Client(...) as kinema:`")
+        return self._open_stub
+
+    def _stream(self, frames: Iterable[LumaFrame], form: convert.Form[FrameT], choices: Choices) -> ColorStream[FrameT]:
+        stream = ColorStream(self._stub, frames, form, choices, self.target, self._streams.discard)
+        self._streams.add(stream)
+        return stream
+
+
+def _channel_options(target: str) -> list[tuple[str, int]]:
+    options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    if target.startswith(("localhost:", "127.", "[::1]:")):
+        options.append(("grpc.enable_http_proxy", 0))  # gRPC would ask the proxy for this very machine
+    return options

@@ -1,0 +1,124 @@
+"""Where the colour comes from: this process or a server."""
+
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema_client import Client, Model
+from kinema_core.bundle import Bundle, load_bundle
+from kinema_core.engines.engine import Engine, Precision
+from kinema_core.engines.select import open_engine
+from kinema_core.errors import InvalidInputError
+from kinema_core.frames import ColorFrame
+from kinema_core.media.photos import decode_photo
+from kinema_core.media.reader import FilmReader
+from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo
+
+
+class Backend(Protocol):
+    """Colorizes films and photographs with the options it was opened with."""
+
+    description: str
+    """For people: which model, and what runs it."""
+
+    def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
+        """Yield a colour frame for every picture of `film`; closing the generator ends all work on the film."""
+
+    def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Colorize the lightness of a photograph (H, W, 3), sRGB."""
+
+
+class LocalBackend:
+    """Colorizes in this process."""
+
+    def __init__(self, bundle: Bundle, engine: Engine, options: Options) -> None:
+        self._manifest = bundle.manifest
+        self._engine = engine
+        self._options = options
+        self.description = f"{bundle.manifest.name} {bundle.manifest.version} on {engine.name} {engine.precision}"
+
+    def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
+        """Colorize as Backend says; the stages overlap on threads."""
+        colorizer = Colorizer(
+            self._manifest, height=film.height, width=film.width, tags=film.tags, options=self._options
+        )
+        with closing(colorize_frames(film, colorizer, self._engine)) as frames:
+            yield from frames
+
+    def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Colorize as Backend says."""
+        return colorize_photo(rgb, self._engine, self._manifest, self._options)
+
+
+class ServerBackend:
+    """Colorizes through a server."""
+
+    def __init__(self, client: Client, target: str, model: Model, options: Options) -> None:
+        self._client = client
+        self._model = model.name
+        self._options = options
+        self.description = f"{model.name} {model.version} at {target}"
+
+    def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
+        """Colorize as Backend says; the luma goes up and chroma comes down."""
+        options = self._options
+        yield from self._client.colorize_frames(
+            film,
+            model=self._model,
+            smoothing=options.smoothing,
+            saturation=options.saturation,
+            working_size=options.working_size,
+        )
+
+    def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Colorize as Backend says."""
+        # PNG, whatever the photo was: the server need not know its format, and gets its pixels as they are to be seen.
+        _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+        options = self._options
+        answer = self._client.colorize_image(
+            encoded.tobytes(),
+            model=self._model,
+            saturation=options.saturation,
+            working_size=options.working_size,
+            output_format="png",
+        )
+        return decode_photo(answer, name="the server's answer")
+
+
+@contextmanager
+def local_backend(
+    model: Path | None, engine_name: str, precision: Precision, options: Options
+) -> Generator[LocalBackend, None, None]:
+    """Open a model in this process.
+
+    Raises:
+        BundleError: the model cannot be used.
+        EngineError: the engine cannot run here, or not with this model.
+    """
+    bundle = load_bundle(model)
+    engine = open_engine(bundle, engine_name, precision=precision).engine
+    try:
+        yield LocalBackend(bundle, engine, options)
+    finally:
+        engine.close()
+
+
+@contextmanager
+def server_backend(target: str, model: str | None, options: Options) -> Generator[ServerBackend, None, None]:
+    """Connect to the server at `target`, host:port; `model` is one of its models, or None for its default.
+
+    Raises:
+        KinemaError: the server cannot be reached, or has no such model.
+    """
+    with Client(target) as client:
+        models = client.list_models()
+        chosen = next((offered for offered in models if model in {None, offered.name}), None)
+        if chosen is None:
+            offered = ", ".join(offered.name for offered in models)
+            raise InvalidInputError("model", f"must be one of the server's ({offered}), got {model!r}")
+        yield ServerBackend(client, target, chosen, options)

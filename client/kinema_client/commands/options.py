@@ -1,0 +1,15 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+EngineName = Literal["auto", "openvino", "onnxruntime"]
+Precision = Literal["f32", "bf16"]
+Codec = Literal["h264", "hevc", "ffv1", "prores"]
+
+MODEL_VARIABLE = "KINEMA_MODEL"
+BundleOption = Annotated[
+    Path | None, typer.Option(envvar=MODEL_VARIABLE, help="Folder of a model bundle; the one that ships if absent.")
+]

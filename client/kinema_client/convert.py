@@ -1,0 +1,180 @@
+"""Between the wire and the domain: the only place where the client touches Kinema's protobuf messages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
+
+import numpy as np
+
+from kinema.v1 import colorizer_pb2 as pb
+from kinema_client.answers import Accepted, Model, Summary, Timings
+from kinema_client.choices import Choices
+from kinema_client.errors import ProtocolError
+from kinema_core.errors import InvalidInputError
+from kinema_core.frames import ColorFrame, ColorRange, LumaFrame, Matrix, Plane, RgbFrame, chroma_shape
+
+FrameT = TypeVar("FrameT", bound=ColorFrame | RgbFrame)
+
+ImageFormat: TypeAlias = Literal["png", "jpeg"]
+
+_IMAGE_FORMATS: Final = {"png": pb.IMAGE_FORMAT_PNG, "jpeg": pb.IMAGE_FORMAT_JPEG}
+_PIXEL_FORMATS: Final = {8: pb.PIXEL_FORMAT_GRAY8, 10: pb.PIXEL_FORMAT_GRAY10LE}
+_MATRICES: Final = {Matrix.BT601: pb.MATRIX_BT601, Matrix.BT709: pb.MATRIX_BT709}
+_COLOR_RANGES: Final = {ColorRange.LIMITED: pb.COLOR_RANGE_LIMITED, ColorRange.FULL: pb.COLOR_RANGE_FULL}
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[FrameT]):
+    """What comes back for each frame, and how it is read."""
+
+    number: pb.OutputForm
+    read: Callable[[pb.ColorFrame, LumaFrame], FrameT]
+
+
+def config_to_proto(first: LumaFrame, form: Form[FrameT], choices: Choices) -> pb.ColorizeFramesRequest:
+    """Describe a stream of frames like `first`.
+
+    Raises:
+        InvalidInputError: a choice does not fit the wire; what is sensible the server knows.
+    """
+    height, width = first.luma.shape
+    config = pb.StreamConfig(
+        size=pb.Size(width=width, height=height),
+        pixel_format=_PIXEL_FORMATS[first.tags.bit_depth],
+        color_tags=pb.ColorTags(matrix=_MATRICES[first.tags.matrix], color_range=_COLOR_RANGES[first.tags.color_range]),
+        model=choices.get("model", ""),
+        output_form=form.number,
+        smoothing=choices.get("smoothing"),
+        saturation=choices.get("saturation"),
+        working_size=_uint32("working_size", choices.get("working_size", 0)),
+    )
+    time_base = first.time_base
+    if 0 < time_base.numerator < 2**32 and time_base.denominator < 2**32:  # else it is left out: nothing depends on it
+        config.time_base.numerator = time_base.numerator
+        config.time_base.denominator = time_base.denominator
+    return pb.ColorizeFramesRequest(config=config)
+
+
+def frame_to_proto(seq: int, frame: LumaFrame) -> pb.ColorizeFramesRequest:
+    """Translate a frame."""
+    sample = "u1" if frame.tags.bit_depth == 8 else "<u2"
+    plane = frame.luma.astype(sample, copy=False).tobytes()
+    return pb.ColorizeFramesRequest(frame=pb.Frame(seq=seq, pts=frame.pts, planes=[plane], shot_cut=frame.is_cut))
+
+
+def color_frame_from_proto(answer: pb.ColorFrame, sent: LumaFrame) -> ColorFrame:
+    """Put the answer's chroma beside the very luma plane that was sent.
+
+    Raises:
+        ProtocolError: the answer has another shape than the question.
+    """
+    bit_depth = sent.tags.bit_depth
+    height, width = chroma_shape(*sent.luma.shape)
+    _check_planes(answer, [height * width * (1 if bit_depth == 8 else 2)] * 2)
+    cb, cr = (_samples(plane, bit_depth).reshape(height, width) for plane in answer.planes)
+    return ColorFrame(sent.luma, cb, cr, sent.pts, sent.time_base, sent.tags)
+
+
+def rgb_frame_from_proto(answer: pb.ColorFrame, sent: LumaFrame) -> RgbFrame:
+    """Translate a frame in sRGB.
+
+    Raises:
+        ProtocolError: the answer has another shape than the question.
+    """
+    height, width = sent.luma.shape
+    _check_planes(answer, [height * width * 3])
+    rgb = np.frombuffer(answer.planes[0], np.uint8).reshape(height, width, 3)
+    return RgbFrame(rgb, sent.pts, sent.time_base)
+
+
+CHROMA: Final = Form(pb.OUTPUT_FORM_CHROMA, color_frame_from_proto)
+RGB: Final = Form(pb.OUTPUT_FORM_RGB24, rgb_frame_from_proto)
+
+
+def timings_from_proto(timings: pb.Timings, round_trip_seconds: float) -> Timings:
+    """Translate a frame's timings."""
+    return Timings(
+        round_trip_seconds=round_trip_seconds,
+        prepare_seconds=timings.prepare_micros / 1e6,
+        queue_seconds=timings.queue_micros / 1e6,
+        engine_seconds=timings.engine_micros / 1e6,
+        finish_seconds=timings.finish_micros / 1e6,
+    )
+
+
+def accepted_from_proto(accepted: pb.StreamAccepted) -> Accepted:
+    """Translate what will be used for a stream.
+
+    Raises:
+        ProtocolError: it grants no credit: no frame could ever be sent.
+    """
+    if accepted.credits < 1:
+        raise ProtocolError("the server accepted a stream and granted no credit for frames")
+    return Accepted(
+        model=accepted.model,
+        model_version=accepted.model_version,
+        model_digest=accepted.model_digest,
+        engine=accepted.engine,
+        precision=accepted.precision,
+        credits=accepted.credits,
+        working_size=(accepted.working_size.height, accepted.working_size.width),
+        smoothing=accepted.smoothing,
+        saturation=accepted.saturation,
+    )
+
+
+def summary_from_proto(summary: pb.Summary) -> Summary:
+    """Translate the end of a stream."""
+    return Summary(num_frames=summary.num_frames, num_cuts=summary.num_cuts)
+
+
+def image_to_proto(
+    image: bytes, *, model: str, saturation: float | None, working_size: int, output_format: ImageFormat
+) -> pb.ColorizeImageRequest:
+    """Translate the request for a photograph.
+
+    Raises:
+        InvalidInputError: an argument does not fit the wire.
+    """
+    if output_format not in _IMAGE_FORMATS:
+        raise InvalidInputError("output_format", f"must be one of {', '.join(_IMAGE_FORMATS)}, got {output_format!r}")
+    return pb.ColorizeImageRequest(
+        image=image,
+        model=model,
+        saturation=saturation,
+        working_size=_uint32("working_size", working_size),
+        output_format=_IMAGE_FORMATS[output_format],
+    )
+
+
+def models_from_proto(response: pb.ListModelsResponse) -> list[Model]:
+    """Translate the models, the default first."""
+    return [
+        Model(
+            name=model.name,
+            version=model.version,
+            digest=model.digest,
+            licence=model.licence,
+            num_parameters=model.num_parameters,
+            working_size=model.working_size,
+            scores=dict(model.scores),
+        )
+        for model in response.models
+    ]
+
+
+def _check_planes(answer: pb.ColorFrame, expected: list[int]) -> None:
+    if (found := [len(plane) for plane in answer.planes]) != expected:
+        raise ProtocolError(f"frame {answer.seq} came back with planes of {found} bytes, where {expected} belong")
+
+
+def _samples(plane: bytes, bit_depth: int) -> Plane:
+    if bit_depth == 8:
+        return np.frombuffer(plane, np.uint8)
+    return np.frombuffer(plane, "<u2").astype(np.uint16, copy=False)
+
+
+def _uint32(field: str, number: int) -> int:
+    if not 0 <= number < 2**32:
+        raise InvalidInputError(field, f"must be 0 or more, got {number}")
+    return number

@@ -1,0 +1,148 @@
+"""The server's start and stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from kinema.v1 import colorizer_pb2 as pb
+from kinema.v1 import colorizer_pb2_grpc as pb_grpc
+from kinema_core.bundle import Bundle, load_bundle
+from kinema_core.engines.engine import Engine
+from kinema_core.engines.select import open_engine
+from kinema_server.errors import StartError
+from kinema_server.metrics import Metrics
+from kinema_server.scheduler import Scheduler
+from kinema_server.servicer import ColorizerServicer
+from kinema_server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Colorizer"].full_name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunningServer:
+    """A server that answers."""
+
+    host: str
+    port: int
+    metrics_port: int | None
+    bundle: Bundle
+    engine: Engine
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as a client takes it."""
+        return _address(self.host, self.port)
+
+
+@contextlib.asynccontextmanager
+async def running_server(
+    settings: Settings, *, bundle: Bundle | None = None, engine: Engine | None = None
+) -> AsyncIterator[RunningServer]:
+    """Run a server; on leaving, running streams get `grace_seconds` to end.
+
+    A bundle and an engine that are given are used instead of those that the settings name, and stay the caller's.
+
+    Raises:
+        StartError: a port is taken or may not be used.
+        BundleError: the model cannot be used.
+        EngineUnavailableError: the engine cannot run on this machine.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        if bundle is None:
+            bundle = await asyncio.to_thread(load_bundle, settings.model)
+        if engine is None:
+            engine = await asyncio.to_thread(_open_engine, settings, bundle)
+            stack.callback(engine.close)
+        metrics = Metrics(bundle, engine)
+        metrics_port = stack.enter_context(_metrics_page(settings, metrics))
+        scheduler = await stack.enter_async_context(Scheduler(engine, max_lanes=settings.max_streams))
+
+        server = grpc.aio.server(options=_server_options(settings))
+        pb_grpc.add_ColorizerServicer_to_server(ColorizerServicer(settings, bundle, scheduler, metrics), server)
+        healths = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(healths, server)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        port = _listen(server, settings)
+        await server.start()
+        stack.push_async_callback(server.stop, settings.grace_seconds)
+        stack.push_async_callback(healths.enter_graceful_shutdown)
+        for service in ("", SERVICE):
+            await healths.set(service, HealthCheckResponse.SERVING)
+
+        logger.info("server_started", extra={"port": port, "engine": engine.name, "model": bundle.manifest.name})
+        yield RunningServer(settings.host, port, metrics_port, bundle, engine)
+
+
+async def serve_until_signal(
+    server: AbstractAsyncContextManager[RunningServer], on_ready: Callable[[RunningServer], None]
+) -> None:
+    """Run a `running_server` until SIGINT or SIGTERM; a second signal does not wait for running streams.
+
+    Raises:
+        KinemaError: as `running_server` does.
+    """
+    is_told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with server as running:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, is_told_to_stop.set)
+        on_ready(running)
+        await is_told_to_stop.wait()
+        logger.info("server_stopping")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _open_engine(settings: Settings, bundle: Bundle) -> Engine:
+    choice = open_engine(bundle, settings.engine, precision=settings.precision, num_threads=settings.num_threads)
+    logger.info("engine_opened", extra={"engine": choice.engine.name, "reason": choice.reason})
+    return choice.engine
+
+
+def _server_options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a port shared with a stranger
+    ]
+
+
+def _listen(server: grpc.aio.Server, settings: Settings) -> int:
+    address = _address(settings.host, settings.port)
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise StartError(f"cannot listen on {address}: taken by another program, or not this machine's") from error
+
+
+@contextlib.contextmanager
+def _metrics_page(settings: Settings, metrics: Metrics) -> Iterator[int | None]:
+    """Serve the metrics over HTTP, if asked to; yields the port."""
+    if settings.metrics_port is None:
+        yield None
+        return
+    try:
+        page, thread = start_http_server(settings.metrics_port, settings.host, metrics.registry)
+    except OSError as error:
+        raise StartError(f"cannot serve metrics on port {settings.metrics_port}: {error.strerror}") from error
+    try:
+        yield page.server_port
+    finally:
+        page.shutdown()
+        page.server_close()
+        thread.join()
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

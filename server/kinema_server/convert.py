@@ -1,0 +1,285 @@
+"""Between the wire and the domain: the only place where the server touches Kinema's protobuf messages.
+
+What comes in is checked here, before anything is allocated for it; what passes is trusted inside.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from fractions import Fraction
+from typing import TypeVar
+
+import numpy as np
+
+from kinema.v1 import colorizer_pb2 as pb
+from kinema_core.bundle import Bundle
+from kinema_core.color import GREY_TAGS
+from kinema_core.errors import FrameOrderError, InvalidInputError
+from kinema_core.frames import ColorRange, ColorTags, Matrix, Plane, RgbFrame, check_size
+from kinema_core.pipeline import Options
+from kinema_server.photos import ImageFormat, PhotoRequest
+from kinema_server.stream import Answer, OutputForm, PixelFormat, SentFrame, StageSeconds, Stream, StreamSpec, Tally
+
+NumberT = TypeVar("NumberT", bound=int)
+T = TypeVar("T")
+
+_PIXEL_FORMATS: Mapping[pb.PixelFormat, PixelFormat] = {
+    pb.PIXEL_FORMAT_GRAY8: PixelFormat.GRAY8,
+    pb.PIXEL_FORMAT_GRAY10LE: PixelFormat.GRAY10LE,
+    pb.PIXEL_FORMAT_YUV420P: PixelFormat.YUV420P,
+    pb.PIXEL_FORMAT_YUV420P10LE: PixelFormat.YUV420P10LE,
+    pb.PIXEL_FORMAT_RGB24: PixelFormat.RGB24,
+}
+_OUTPUT_FORMS: Mapping[pb.OutputForm, OutputForm | None] = {
+    pb.OUTPUT_FORM_UNSPECIFIED: None,
+    pb.OUTPUT_FORM_CHROMA: OutputForm.CHROMA,
+    pb.OUTPUT_FORM_YUV420: OutputForm.YUV420,
+    pb.OUTPUT_FORM_RGB24: OutputForm.RGB24,
+}
+_MATRICES: Mapping[pb.Matrix, Matrix] = {
+    pb.MATRIX_UNSPECIFIED: Matrix.BT709,
+    pb.MATRIX_BT601: Matrix.BT601,
+    pb.MATRIX_BT709: Matrix.BT709,
+}
+_COLOR_RANGES: Mapping[pb.ColorRange, ColorRange] = {
+    pb.COLOR_RANGE_UNSPECIFIED: ColorRange.LIMITED,
+    pb.COLOR_RANGE_LIMITED: ColorRange.LIMITED,
+    pb.COLOR_RANGE_FULL: ColorRange.FULL,
+}
+_IMAGE_FORMATS: Mapping[pb.ImageFormat, ImageFormat] = {
+    pb.IMAGE_FORMAT_UNSPECIFIED: ImageFormat.PNG,
+    pb.IMAGE_FORMAT_PNG: ImageFormat.PNG,
+    pb.IMAGE_FORMAT_JPEG: ImageFormat.JPEG,
+}
+
+
+class Conversation:
+    """One stream as the wire has it: a config, then frames whose seq rises.
+
+    Raises, from each method:
+        InvalidInputError: a message is out of place or wrong; names the field.
+    """
+
+    def __init__(self, requests: AsyncIterator[pb.ColorizeFramesRequest], *, max_pixels: int) -> None:
+        self._requests = requests
+        self._max_pixels = max_pixels
+        self.last_accepted_seq: int | None = None
+
+    async def config(self) -> StreamSpec:
+        """Take the first message."""
+        request = await anext(self._requests, None)
+        if request is None or not request.HasField("config"):
+            raise InvalidInputError("config", "must be the first message of a stream, and is missing")
+        return spec_from_proto(request.config, max_pixels=self._max_pixels)
+
+    async def frames(self, spec: StreamSpec) -> AsyncIterator[SentFrame]:
+        """Take the frames."""
+        async for request in self._requests:
+            if request.HasField("config"):
+                raise InvalidInputError("config", "must be sent once; to change it, open another stream")
+            if not request.HasField("frame"):
+                raise InvalidInputError(
+                    "message", "must hold a frame, and is empty or of a kind this server does not know"
+                )
+            sent = frame_from_proto(request.frame, spec)
+            if self.last_accepted_seq is not None and sent.seq <= self.last_accepted_seq:
+                raise FrameOrderError(
+                    "frame.seq", f"must rise from frame to frame, got {sent.seq} after {self.last_accepted_seq}"
+                )
+            self.last_accepted_seq = sent.seq
+            yield sent
+
+
+def spec_from_proto(config: pb.StreamConfig, *, max_pixels: int) -> StreamSpec:
+    """Check and translate a stream's config.
+
+    Raises:
+        InvalidInputError: names the field.
+    """
+    height, width = config.size.height, config.size.width
+    check_size(height, width, field="config.size")
+    if height * width > max_pixels:
+        raise InvalidInputError("config.size", f"must have at most {max_pixels} pixels here, got {width}x{height}")
+    pixel_format = _known("config.pixel_format", config.pixel_format, _PIXEL_FORMATS)
+    output_form = _known("config.output_form", config.output_form, _OUTPUT_FORMS)
+    is_rgb = pixel_format is PixelFormat.RGB24
+    if is_rgb and output_form not in {None, OutputForm.RGB24}:
+        raise InvalidInputError("config.output_form", "must be RGB24 where RGB24 is sent")
+    return StreamSpec(
+        height=height,
+        width=width,
+        pixel_format=pixel_format,
+        tags=GREY_TAGS if is_rgb else _tags_from_proto(config.color_tags, pixel_format.bit_depth),
+        time_base=_time_base_from_proto(config),
+        model=config.model,
+        output_form=output_form or (OutputForm.RGB24 if is_rgb else OutputForm.CHROMA),
+        options=_options_from_proto(
+            config, "config.", smoothing=config.smoothing if config.HasField("smoothing") else None
+        ),
+    )
+
+
+def frame_from_proto(frame: pb.Frame, spec: StreamSpec) -> SentFrame:
+    """Check and translate a frame; its picture is a view of the message's bytes.
+
+    Raises:
+        InvalidInputError: names the field.
+    """
+    expected = spec.pixel_format.plane_bytes(spec.height, spec.width)
+    layout = f"{spec.pixel_format.value} of {spec.width}x{spec.height}"
+    if len(frame.planes) != len(expected):
+        raise InvalidInputError(
+            "frame.planes", f"must be {len(expected)} for {layout}, got {len(frame.planes)} in frame {frame.seq}"
+        )
+    for index, (plane, num_bytes) in enumerate(zip(frame.planes, expected, strict=True)):
+        if len(plane) != num_bytes:
+            raise InvalidInputError(
+                f"frame.planes[{index}]",
+                f"must be {num_bytes} bytes for {layout}, got {len(plane)} in frame {frame.seq}",
+            )
+    picture: Plane
+    if spec.pixel_format is PixelFormat.RGB24:
+        picture = np.frombuffer(frame.planes[0], np.uint8).reshape(spec.height, spec.width, 3)
+    elif spec.pixel_format.bit_depth == 8:
+        picture = np.frombuffer(frame.planes[0], np.uint8).reshape(spec.height, spec.width)
+    else:
+        samples = np.frombuffer(frame.planes[0], "<u2").astype(np.uint16, copy=False)
+        picture = samples.reshape(spec.height, spec.width)
+    return SentFrame(frame.seq, frame.pts, picture, frame.shot_cut if frame.HasField("shot_cut") else None)
+
+
+def photo_from_proto(request: pb.ColorizeImageRequest) -> PhotoRequest:
+    """Check and translate the request for a photograph; the image itself is checked as it is decoded.
+
+    Raises:
+        InvalidInputError: names the field.
+    """
+    output_format = _known("output_format", request.output_format, _IMAGE_FORMATS)
+    return PhotoRequest(request.image, request.model, _options_from_proto(request, ""), output_format)
+
+
+def accepted_to_proto(stream: Stream, bundle: Bundle) -> pb.ColorizeFramesResponse:
+    """Say what will really be used for a stream."""
+    spec, engine = stream.spec, stream.scheduler.engine
+    height, width = stream.working_shape
+    is_rgb = spec.pixel_format is PixelFormat.RGB24
+    return pb.ColorizeFramesResponse(
+        accepted=pb.StreamAccepted(
+            model=bundle.manifest.name,
+            model_version=bundle.manifest.version,
+            model_digest=bundle.digest,
+            engine=engine.name,
+            precision=engine.precision,
+            credits=stream.lane.depth,
+            output_form=_key_of(spec.output_form, _OUTPUT_FORMS),
+            working_size=pb.Size(width=width, height=height),
+            smoothing=spec.options.smoothing,
+            saturation=spec.options.saturation,
+            color_tags=None if is_rgb else _tags_to_proto(spec.tags),
+        )
+    )
+
+
+def answer_to_proto(answer: Answer, form: OutputForm) -> pb.ColorizeFramesResponse:
+    """Translate a frame in colour."""
+    frame = answer.frame
+    if isinstance(frame, RgbFrame):
+        planes = [frame.rgb.tobytes()]
+    else:
+        planes = [_plane_to_bytes(plane) for plane in (frame.cb, frame.cr)]
+        if form is OutputForm.YUV420:
+            planes.insert(0, _plane_to_bytes(frame.luma))
+    return pb.ColorizeFramesResponse(
+        frame=pb.ColorFrame(
+            seq=answer.seq,
+            pts=frame.pts,
+            planes=planes,
+            shot_cut=answer.is_cut,
+            timings=_timings_to_proto(answer.seconds),
+        )
+    )
+
+
+def summary_to_proto(tally: Tally) -> pb.ColorizeFramesResponse:
+    """Translate the end of a stream."""
+    return pb.ColorizeFramesResponse(summary=pb.Summary(num_frames=tally.num_answered, num_cuts=tally.num_cuts))
+
+
+def image_to_proto(image: bytes, bundle: Bundle, seconds: StageSeconds) -> pb.ColorizeImageResponse:
+    """Translate a photograph in colour."""
+    return pb.ColorizeImageResponse(image=image, model_digest=bundle.digest, timings=_timings_to_proto(seconds))
+
+
+def models_to_proto(bundles: list[Bundle]) -> pb.ListModelsResponse:
+    """Translate the models, the default first."""
+    models = [
+        pb.Model(
+            name=bundle.manifest.name,
+            version=bundle.manifest.version,
+            digest=bundle.digest,
+            licence=bundle.manifest.licence,
+            num_parameters=bundle.manifest.num_parameters,
+            working_size=bundle.manifest.working_size,
+            scores=bundle.manifest.scores,
+        )
+        for bundle in bundles
+    ]
+    return pb.ListModelsResponse(models=models)
+
+
+def _options_from_proto(
+    message: pb.StreamConfig | pb.ColorizeImageRequest, prefix: str, *, smoothing: float | None = None
+) -> Options:
+    given = {"smoothing": smoothing, "saturation": message.saturation if message.HasField("saturation") else None}
+    try:
+        return Options(
+            working_size=message.working_size, **{name: value for name, value in given.items() if value is not None}
+        )
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{prefix}{error.field}", error.reason) from error
+
+
+def _tags_from_proto(tags: pb.ColorTags, bit_depth: int) -> ColorTags:
+    return ColorTags(
+        matrix=_known("config.color_tags.matrix", tags.matrix, _MATRICES),
+        color_range=_known("config.color_tags.color_range", tags.color_range, _COLOR_RANGES),
+        bit_depth=bit_depth,
+    )
+
+
+def _tags_to_proto(tags: ColorTags) -> pb.ColorTags:
+    return pb.ColorTags(matrix=_key_of(tags.matrix, _MATRICES), color_range=_key_of(tags.color_range, _COLOR_RANGES))
+
+
+def _time_base_from_proto(config: pb.StreamConfig) -> Fraction:
+    if not config.HasField("time_base"):
+        return Fraction(1, 1000)
+    time_base = config.time_base
+    if time_base.numerator < 1 or time_base.denominator < 1:
+        raise InvalidInputError(
+            "config.time_base", f"must be a fraction above 0, got {time_base.numerator}/{time_base.denominator}"
+        )
+    return Fraction(time_base.numerator, time_base.denominator)
+
+
+def _timings_to_proto(seconds: StageSeconds) -> pb.Timings:
+    return pb.Timings(
+        queue_micros=round(seconds.queue * 1e6),
+        prepare_micros=round(seconds.prepare * 1e6),
+        engine_micros=round(seconds.engine * 1e6),
+        finish_micros=round(seconds.finish * 1e6),
+    )
+
+
+def _plane_to_bytes(plane: Plane) -> bytes:
+    return plane.astype("<u2" if plane.itemsize == 2 else "u1", copy=False).tobytes()
+
+
+def _known(field: str, number: NumberT, known: Mapping[NumberT, T]) -> T:
+    """Look an enum's number up; one from the future, or an unspecified one without a default, is refused."""
+    if number not in known:
+        raise InvalidInputError(field, f"must be one of the numbers {', '.join(map(str, known))}, got {number}")
+    return known[number]
+
+
+def _key_of(value: object, known: Mapping[NumberT, object]) -> NumberT:
+    """Look a value's number up: the last one that means it, which is never UNSPECIFIED."""
+    return max(number for number, meaning in known.items() if meaning is value)

@@ -1,0 +1,80 @@
+"""What the server refuses, and the one table from the domain's errors to the wire.
+
+KinemaError (kinema_core.errors)
+├── InvalidInputError
+│   └── UnknownModelError    no model of that name is here
+└── ServerError              the server itself has a reason
+    ├── BusyError            every place for streams and photographs is taken
+    └── StartError           the server cannot start; never reaches the wire
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from kinema_core.errors import EngineError, FrameOrderError, InvalidInputError, KinemaError
+
+ERROR_DOMAIN = "kinema.v1"
+
+
+class UnknownModelError(InvalidInputError):
+    """No model of that name is here."""
+
+
+class ServerError(KinemaError):
+    """The server itself has a reason to refuse."""
+
+
+class BusyError(ServerError):
+    """Every place for streams and photographs is taken."""
+
+
+class StartError(ServerError):
+    """The server cannot start."""
+
+
+class _Row(NamedTuple):
+    error: type[Exception]
+    code: grpc.StatusCode
+    reason: str
+    message: str | None
+    """What the client reads; None where the error's own message is written for it."""
+
+
+# The first row that fits counts. An error that is not written for the client gets a message of its own: an engine's
+# or a library's text may hold paths of this machine.
+_TABLE = (
+    _Row(UnknownModelError, grpc.StatusCode.NOT_FOUND, "UNKNOWN_MODEL", None),
+    _Row(FrameOrderError, grpc.StatusCode.INVALID_ARGUMENT, "FRAME_ORDER", None),
+    _Row(InvalidInputError, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT", None),
+    _Row(BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY", None),
+    _Row(EngineError, grpc.StatusCode.INTERNAL, "ENGINE_FAILED", "the model failed; the server's log says why"),
+    _Row(Exception, grpc.StatusCode.INTERNAL, "INTERNAL", "the server failed; its log says why"),
+)  # fmt: skip
+
+
+def error_to_status(error: Exception, metadata: Mapping[str, str] | None = None) -> Status:
+    """Return what the client is told of an error: code, message, ErrorInfo and, for invalid input, BadRequest.
+
+    `metadata` goes into the ErrorInfo. Neither a stack trace nor a path of this machine gets out.
+    """
+    row = next(row for row in _TABLE if isinstance(error, row.error))
+    number, _ = row.code.value
+    status = Status(code=number, message=row.message or str(error))
+    details: list[Message] = [ErrorInfo(reason=row.reason, domain=ERROR_DOMAIN, metadata=metadata)]
+    if isinstance(error, InvalidInputError):
+        violation = BadRequest.FieldViolation(field=error.field, description=error.reason)
+        details.append(BadRequest(field_violations=[violation]))
+    for detail in details:
+        packed = status.details.add()
+        packed.Pack(detail)
+    return status
+
+
+def is_servers_fault(error: Exception) -> bool:
+    """Whether an error is the server's own, so that its log has to say why."""
+    return next(row for row in _TABLE if isinstance(error, row.error)).code is grpc.StatusCode.INTERNAL

@@ -1,0 +1,173 @@
+"""One engine, lent to many: each borrower has a lane, and the lanes take turns.
+
+    lane 1  ▪▪▪ ─┐
+    lane 2  ▪   ─┼─ in turn ─► engine thread
+    lane 3  ▪▪  ─┘
+
+A lane holds at most `depth` pictures and there are at most `max_lanes` lanes, so all that waits is bounded, and a
+borrower with many pictures waiting delays another by one picture, not by all of them. Work on the CPU beside the
+engine goes to a small pool of threads: none of it runs in the event loop.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema_core.engines.engine import Engine
+from kinema_core.errors import CancelledWorkError
+from kinema_server.errors import BusyError
+
+F32 = NDArray[np.float32]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inferred:
+    """What the engine made of one picture."""
+
+    ab: F32
+    """(1, 2, h/s, w/s), Lab units."""
+    queue_seconds: float
+    """The wait for the engine."""
+    engine_seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    lightness: F32
+    submitted: float
+    answer: Future[Inferred]
+
+
+class Lane:
+    """One borrower's place: what it waits for, in order. Only its scheduler writes to it."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.jobs: deque[_Job] = deque()
+        self.is_closed = False
+
+    def drop(self) -> None:
+        """Take no more, and cancel what waits."""
+        self.is_closed = True
+        for job in self.jobs:
+            job.answer.cancel()
+        self.jobs.clear()
+
+
+class Scheduler:
+    """Run one engine on one thread for many lanes. Use it by `async with`; the engine stays the caller's to close."""
+
+    def __init__(self, engine: Engine, *, max_lanes: int, num_cpu_threads: int | None = None) -> None:
+        self.engine = engine
+        self._max_lanes = max_lanes
+        self._num_lanes = 0
+        self._turns: deque[Lane] = deque()  # the lanes where something waits; the next one first
+        self._is_closed = False
+        self._changed = threading.Condition()
+        self._worker = threading.Thread(target=self._work, name="kinema-engine", daemon=True)
+        num_cpu_threads = num_cpu_threads or min(8, os.cpu_count() or 1)
+        self._frame_pool = ThreadPoolExecutor(num_cpu_threads, thread_name_prefix="kinema-frame")
+        # A photograph can be large and waits for the engine in its thread: one at a time, out of the frames' way.
+        self._photo_pool = ThreadPoolExecutor(1, thread_name_prefix="kinema-photo")
+
+    async def __aenter__(self) -> Self:
+        self._worker.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Drop what waits, and return when the threads have ended."""
+        with self._changed:
+            self._is_closed = True
+            for lane in self._turns:
+                lane.drop()
+            self._turns.clear()
+            self._changed.notify_all()
+        self._worker.join()
+        for pool in (self._frame_pool, self._photo_pool):
+            pool.shutdown(cancel_futures=True)
+
+    @contextlib.contextmanager
+    def lane(self, depth: int) -> Iterator[Lane]:
+        """Open a lane for at most `depth` waiting pictures; on leaving, what still waits in it is dropped.
+
+        Raises:
+            BusyError: all lanes are taken.
+        """
+        if self._num_lanes >= self._max_lanes:
+            raise BusyError(f"all {self._max_lanes} places for streams and photographs are taken; try again later")
+        lane = Lane(depth)
+        self._num_lanes += 1
+        try:
+            yield lane
+        finally:
+            self._num_lanes -= 1
+            with self._changed:
+                lane.drop()
+                with contextlib.suppress(ValueError):
+                    self._turns.remove(lane)
+
+    def submit(self, lane: Lane, lightness: F32) -> Future[Inferred]:
+        """Queue a picture (1, 1, h, w), L* 0-100, in a lane.
+
+        Raises:
+            CancelledWorkError: the lane or the scheduler is closed.
+        """
+        job = _Job(lightness, time.perf_counter(), Future())
+        with self._changed:
+            if self._is_closed or lane.is_closed:
+                raise CancelledWorkError("nobody waits for this picture any more")
+            assert len(lane.jobs) < lane.depth, "a borrower keeps to its lane's depth"
+            lane.jobs.append(job)
+            if len(lane.jobs) == 1:
+                self._turns.append(lane)
+            self._changed.notify()
+        return job.answer
+
+    async def run_frame(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a frame's work on the CPU, outside the event loop."""
+        return await asyncio.wrap_future(self._frame_pool.submit(work, *args, **kwargs))
+
+    async def run_photo(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a photograph's work on the CPU, outside the event loop, after the photographs before it."""
+        return await asyncio.wrap_future(self._photo_pool.submit(work, *args, **kwargs))
+
+    def _next_job(self) -> _Job | None:
+        """Wait for the next picture; None when the scheduler is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._turns or self._is_closed)
+            if self._is_closed:
+                return None
+            lane = self._turns.popleft()
+            job = lane.jobs.popleft()
+            if lane.jobs:
+                self._turns.append(lane)
+            return job
+
+    def _work(self) -> None:
+        while (job := self._next_job()) is not None:
+            if job.answer.set_running_or_notify_cancel():
+                self._infer(job)
+
+    def _infer(self, job: _Job) -> None:
+        started = time.perf_counter()
+        try:
+            ab = self.engine.infer(job.lightness)
+        except Exception as error:  # noqa: BLE001 - carried to the lane that waits for it; the thread serves on
+            job.answer.set_exception(error)
+        else:
+            job.answer.set_result(Inferred(ab, started - job.submitted, time.perf_counter() - started))

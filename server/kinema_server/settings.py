@@ -1,0 +1,107 @@
+"""What a server may be told, checked as it is built. The environment is read here and nowhere else."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from kinema_core.engines.engine import Precision
+from kinema_core.engines.select import AUTO, ENGINE_NAMES
+from kinema_core.errors import InvalidInputError
+from kinema_core.frames import MAX_SIDE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a server runs.
+
+    Raises:
+        InvalidInputError: a value is out of range; names the setting.
+    """
+
+    host: str = "127.0.0.1"
+    """The address to listen on; "0.0.0.0" for every network of the machine."""
+    port: int = 50051
+    """0 for any free port."""
+    metrics_port: int | None = None
+    """Where Prometheus finds the metrics, over HTTP; 0 for any free port, None for no metrics page."""
+    model: Path | None = None
+    """Folder of a model bundle; None for the one that ships with Kinema."""
+    engine: str = AUTO
+    """One of ENGINE_NAMES."""
+    precision: Precision = "f32"
+    num_threads: int | None = None
+    """Threads of the engine; None leaves it to the engine."""
+    credits: int = 8
+    """Frames of one stream that may be unanswered at any time."""
+    max_streams: int = 64
+    """Streams and photographs at a time; the next is refused."""
+    max_frame_pixels: int = 4096 * 2304
+    """The largest frame of a stream, width x height."""
+    max_photo_pixels: int = 8192 * 4096
+    """The largest photograph, width x height."""
+    grace_seconds: float = 10.0
+    """How long running streams may go on after the server was told to stop."""
+
+    def __post_init__(self) -> None:
+        _check_range("port", self.port, 0, 65535)
+        if self.metrics_port is not None:
+            _check_range("metrics_port", self.metrics_port, 0, 65535)
+        if self.num_threads is not None:
+            _check_range("num_threads", self.num_threads, 1, 1024)
+        _check_range("credits", self.credits, 1, 256)
+        _check_range("max_streams", self.max_streams, 1, 100_000)
+        _check_range("max_frame_pixels", self.max_frame_pixels, 1, MAX_SIDE**2)
+        _check_range("max_photo_pixels", self.max_photo_pixels, 1, MAX_SIDE**2)
+        _check_range("grace_seconds", self.grace_seconds, 0, 3600)
+        _check_choice("engine", self.engine, ENGINE_NAMES)
+        _check_choice("precision", self.precision, get_args(Precision))
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest message that is received: the largest picture, as RGB, and room for its envelope."""
+        return 3 * max(self.max_frame_pixels, self.max_photo_pixels) + 64 * 1024
+
+
+def settings_from(environment: Mapping[str, str], **flags: Any) -> Settings:
+    """Build settings from flags, then KINEMA_* variables, then defaults; a flag that is None was not given.
+
+    Raises:
+        InvalidInputError: a value is not a number where one is needed, or is out of range.
+    """
+    values = {name: flag for name, flag in flags.items() if flag is not None}
+    for name, (variable, parse) in _VARIABLES.items():
+        text = environment.get(variable, "")
+        if name in values or not text:
+            continue
+        try:
+            values[name] = parse(text)
+        except ValueError:
+            raise InvalidInputError(variable, f"must be a number, got {text!r}") from None
+    return Settings(**values)
+
+
+_VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "host": ("KINEMA_HOST", str),
+    "port": ("KINEMA_PORT", int),
+    "metrics_port": ("KINEMA_METRICS_PORT", int),
+    "model": ("KINEMA_MODEL", Path),
+    "engine": ("KINEMA_ENGINE", str),
+    "precision": ("KINEMA_PRECISION", str),
+    "num_threads": ("KINEMA_THREADS", int),
+    "credits": ("KINEMA_CREDITS", int),
+    "max_streams": ("KINEMA_MAX_STREAMS", int),
+    "max_frame_pixels": ("KINEMA_MAX_FRAME_PIXELS", int),
+    "max_photo_pixels": ("KINEMA_MAX_PHOTO_PIXELS", int),
+    "grace_seconds": ("KINEMA_GRACE_SECONDS", float),
+}
+
+
+def _check_range(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # NaN fails too
+        raise InvalidInputError(name, f"must be {least} to {most}, got {value}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidInputError(name, f"must be one of {', '.join(choices)}, got {value!r}")

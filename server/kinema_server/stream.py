@@ -1,0 +1,218 @@
+"""One stream of frames: many may be on their way to the engine at a time, and all are answered in order."""
+
+import asyncio
+import enum
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema_core.bundle import Manifest
+from kinema_core.color import rgb_to_grey
+from kinema_core.errors import InvalidInputError
+from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, chroma_shape
+from kinema_core.pipeline import Colorizer, Options, Prepared
+from kinema_server.scheduler import Inferred, Lane, Scheduler
+
+
+class PixelFormat(enum.Enum):
+    """How the planes of a frame that is received are laid out; named as in FFmpeg."""
+
+    GRAY8 = "gray"
+    GRAY10LE = "gray10le"
+    YUV420P = "yuv420p"
+    YUV420P10LE = "yuv420p10le"
+    RGB24 = "rgb24"
+
+    @property
+    def bit_depth(self) -> int:
+        """8 or 10."""
+        return 10 if self in {PixelFormat.GRAY10LE, PixelFormat.YUV420P10LE} else 8
+
+    def plane_bytes(self, height: int, width: int) -> tuple[int, ...]:
+        """Return the length of each plane of a frame."""
+        sample_bytes = 2 if self.bit_depth == 10 else 1
+        if self is PixelFormat.RGB24:
+            return (height * width * 3,)
+        if self in {PixelFormat.GRAY8, PixelFormat.GRAY10LE}:
+            return (height * width * sample_bytes,)
+        chroma_height, chroma_width = chroma_shape(height, width)
+        chroma_bytes = chroma_height * chroma_width * sample_bytes
+        return height * width * sample_bytes, chroma_bytes, chroma_bytes
+
+
+class OutputForm(enum.Enum):
+    """What comes back for each frame."""
+
+    CHROMA = "chroma"
+    """Cb and Cr, which belong to the very Y' that was sent."""
+    YUV420 = "yuv420"
+    """The Y' that was sent, Cb and Cr."""
+    RGB24 = "rgb24"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """What a stream is and how it is to be colorized."""
+
+    height: int
+    width: int
+    pixel_format: PixelFormat
+    tags: ColorTags
+    """GREY_TAGS for RGB24: its frames are reduced to grey first."""
+    time_base: Fraction
+    model: str
+    """Empty for the default."""
+    output_form: OutputForm
+    options: Options
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SentFrame:
+    """A frame as it was received."""
+
+    seq: int
+    pts: int
+    picture: Plane | NDArray[np.uint8]
+    """(H, W), Y' as the stream's tags say; (H, W, 3), sRGB, in a stream of RGB24. Not to be written to."""
+    is_cut: bool | None
+
+
+class StageSeconds(NamedTuple):
+    """Where a picture's time went, in seconds."""
+
+    prepare: float
+    """Luma to lightness at the model's size."""
+    queue: float
+    """Waiting for the engine."""
+    engine: float
+    finish: float
+    """Temporal smoothing, chroma upsampling and composition."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """A frame in colour."""
+
+    seq: int
+    frame: ColorFrame | RgbFrame
+    is_cut: bool
+    seconds: StageSeconds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Inferred:
+    seq: int
+    prepared: Prepared
+    prepare_seconds: float
+    answer: Inferred
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a stream did so far."""
+
+    num_received: int = 0
+    num_answered: int = 0
+    num_cuts: int = 0
+
+
+@dataclass(slots=True)
+class Stream:
+    """Colorize the frames of one stream. The temporal state is its own; the engine is shared."""
+
+    spec: StreamSpec
+    manifest: Manifest
+    scheduler: Scheduler
+    lane: Lane
+    """As deep as the stream's credits."""
+    tally: Tally
+    _colorizer: Colorizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        self._colorizer = Colorizer(
+            self.manifest, height=spec.height, width=spec.width, tags=spec.tags, options=spec.options
+        )
+
+    @property
+    def working_shape(self) -> tuple[int, int]:
+        """(h, w) at which the model sees the frames."""
+        return self._colorizer.working_shape
+
+    async def colorize(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer, None]:
+        """Yield an answer for each frame, in order; no further frame is taken while `lane.depth` are unanswered.
+
+        An error of `frames`, or of a frame, is raised after the answers to the frames before it. Closing this
+        generator cancels all that is still on its way.
+        """
+        on_their_way: asyncio.Queue[asyncio.Task[_Inferred] | None] = asyncio.Queue()
+        tasks: set[asyncio.Task[_Inferred]] = set()
+        credits_left = asyncio.Semaphore(self.lane.depth)
+
+        async def read() -> None:
+            try:
+                while True:
+                    await credits_left.acquire()
+                    sent = await anext(frames, None)
+                    if sent is None:
+                        return
+                    self.tally.num_received += 1
+                    task = asyncio.create_task(self._infer(sent))
+                    tasks.add(task)
+                    on_their_way.put_nowait(task)
+            finally:
+                on_their_way.put_nowait(None)
+
+        reader = asyncio.create_task(read())
+        try:
+            while (task := await on_their_way.get()) is not None:
+                answer = await self.scheduler.run_frame(self._finish, await task)
+                tasks.discard(task)
+                yield answer
+                self.tally.num_answered += 1
+                self.tally.num_cuts += answer.is_cut
+                credits_left.release()
+            await reader
+        finally:
+            reader.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(reader, *tasks, return_exceptions=True)
+
+    async def _infer(self, sent: SentFrame) -> _Inferred:
+        prepared, prepare_seconds = await self.scheduler.run_frame(self._prepare, sent)
+        answer = await asyncio.wrap_future(self.scheduler.submit(self.lane, prepared.lightness))
+        return _Inferred(sent.seq, prepared, prepare_seconds, answer)
+
+    def _prepare(self, sent: SentFrame) -> tuple[Prepared, float]:
+        started = time.perf_counter()
+        frame = LumaFrame(self._luma(sent), sent.pts, self.spec.time_base, self.spec.tags, sent.is_cut)
+        return self._colorizer.prepare(frame), time.perf_counter() - started
+
+    def _luma(self, sent: SentFrame) -> Plane:
+        if self.spec.pixel_format is PixelFormat.RGB24:
+            return rgb_to_grey(sent.picture)
+        if self.spec.tags.bit_depth == 10 and sent.picture.max() > 1023:
+            raise InvalidInputError(
+                "frame.planes[0]", f"10-bit samples are 0 to 1023, got {sent.picture.max()} in frame {sent.seq}"
+            )
+        return sent.picture
+
+    def _finish(self, inferred: _Inferred) -> Answer:
+        started = time.perf_counter()
+        finished = self._colorizer.finish(inferred.prepared, inferred.answer.ab)
+        is_rgb = self.spec.output_form is OutputForm.RGB24
+        compose = self._colorizer.compose_rgb if is_rgb else self._colorizer.compose
+        frame = compose(inferred.prepared, finished)
+        seconds = StageSeconds(
+            inferred.prepare_seconds,
+            inferred.answer.queue_seconds,
+            inferred.answer.engine_seconds,
+            time.perf_counter() - started,
+        )
+        return Answer(inferred.seq, frame, finished.is_cut, seconds)
