@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.trainer.photos import encode_jpeg, make_photo, write_photos
 
 from kinema_core.color import rgb_to_lab
 from kinema_core.errors import InvalidInputError
@@ -23,6 +22,7 @@ from kinema_trainer.data import (
     square_photo,
     training_pair,
 )
+from tests.trainer.photos import encode_jpeg, make_photo, write_photos
 
 
 def test_a_batch_is_the_same_bits_each_time_and_another_at_another_step(tmp_path: Path) -> None:

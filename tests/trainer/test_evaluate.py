@@ -6,9 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.fakes import F32, FakeEngine
-from tests.trainer.photos import write_photos
-from tests.trainer.recipes import TINY
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -18,6 +15,9 @@ from kinema_trainer.cli import evaluate
 from kinema_trainer.evaluate import evaluate_photos
 from kinema_trainer.export import export_bundle
 from kinema_trainer.train import new_state
+from tests.fakes import F32, FakeEngine
+from tests.trainer.photos import write_photos
+from tests.trainer.recipes import TINY
 
 
 class OneColour(FakeEngine):

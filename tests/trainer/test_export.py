@@ -1,19 +1,21 @@
 """From a checkpoint to a bundle."""
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tests.trainer.recipes import TINY
 from torch import nn
 
-from kinema_core.bundle import DEFAULT_BUNDLE, load_bundle
+from kinema_core.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from kinema_core.engines.select import open_engine
 from kinema_core.errors import BundleError, InvalidInputError
 from kinema_trainer.export import export_bundle, flat_scores, fold_norms, load_network, load_onnx_weights
 from kinema_trainer.models.residual_unet import ResidualUNet, ResidualUNetConfig
 from kinema_trainer.train import RunState, new_state
+from tests.trainer.recipes import TINY
 
 MAX_AB_DIFFERENCE = 2e-3
 """Lab units: float32 sums in another order, over some fifty layers, on ab up to 100."""
@@ -32,6 +34,20 @@ def lively_state() -> RunState:
             module.weight.data.uniform_(0.5, 1.5, generator=generator)
     state.average.head.weight.data.normal_(0, 0.1, generator=generator)
     return state
+
+
+def evaluation_of(bundle: Bundle) -> dict[str, Any]:
+    """What `kinema evaluate` writes, the scores made up."""
+    score = dict.fromkeys(
+        ("psnr", "ab_psnr", "ssim", "delta_e", "colourfulness", "truth_colourfulness", "a_error", "b_error"), 12.345
+    )
+    return {
+        "num_photos": 3,
+        "photos": "val.tar",
+        "size": 256,
+        "onnx_digest": hashlib.sha256(bundle.onnx).hexdigest(),
+        "methods": {"model": score, "grey": score},
+    }
 
 
 @pytest.fixture
@@ -113,19 +129,40 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None
 
 
 def test_the_card_and_the_manifest_state_the_scores(checkpoint: Path, tmp_path: Path) -> None:
-    score = dict.fromkeys(
-        ("psnr", "ab_psnr", "ssim", "delta_e", "colourfulness", "truth_colourfulness", "a_error", "b_error"), 12.345
-    )
-    evaluation = {"num_photos": 3, "photos": "val.tar", "size": 256, "methods": {"model": score, "grey": score}}
+    def export(name: str, evaluation: dict[str, Any] | None) -> Bundle:
+        return export_bundle(
+            checkpoint, tmp_path / name, name="tiny", version="1", data="photographs of nothing", licence="MIT",
+            evaluation=evaluation,
+        )  # fmt: skip
 
-    bundle = export_bundle(
-        checkpoint, tmp_path / "bundle", name="tiny", version="1", data="photographs of nothing", licence="MIT",
-        evaluation=evaluation,
-    )  # fmt: skip
+    evaluation = evaluation_of(export("unscored", None))
 
-    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    bundle = export("scored", evaluation)
+
+    card = (tmp_path / "scored" / "MODEL_CARD.md").read_text()
     assert bundle.manifest.scores == flat_scores(evaluation)
     assert bundle.manifest.scores["grey.psnr"] == 12.345
     assert "3 photographs of `val.tar`" in card
     assert "photographs of nothing" in card
     assert "$" not in card
+
+
+def test_scores_of_another_model_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export_bundle(checkpoint, tmp_path / "one", name="tiny", version="1", data="", licence="MIT")
+
+    with pytest.raises(InvalidInputError, match="evaluate it first"):
+        export_bundle(
+            checkpoint, tmp_path / "other", name="tiny", version="1", data="", licence="MIT", ab_gain=0.5,
+            evaluation=evaluation_of(bundle),
+        )  # fmt: skip
+
+
+def test_a_gain_scales_ab(checkpoint: Path, tmp_path: Path) -> None:
+    whole, half = (
+        export_bundle(checkpoint, tmp_path / f"{gain}", name="tiny", version="1", data="", licence="MIT", ab_gain=gain)
+        for gain in (1.0, 0.5)
+    )
+
+    ab, half_ab = (open_engine(bundle).engine.infer(lightness().numpy()) for bundle in (whole, half))
+
+    np.testing.assert_allclose(half_ab, ab / 2, atol=MAX_AB_DIFFERENCE)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.trainer.photos import write_photos
-from tests.trainer.recipes import TINY
 
 from kinema_core.errors import InvalidInputError
 from kinema_trainer.losses import weighted_smooth_l1
 from kinema_trainer.recipes.default import DefaultRecipe
 from kinema_trainer.train import Progress, learning_rate_factor, new_state, train
+from tests.trainer.photos import write_photos
+from tests.trainer.recipes import TINY
 
 
 def weights_after(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -65,14 +65,18 @@ def export(
     version: Annotated[str, typer.Option(help="The model's version.")] = "1",
     data: Annotated[str, typer.Option(help="What it was trained on, in a sentence.")] = "",
     licence: Annotated[str, typer.Option(help="The licence of the weights, as an SPDX expression.")] = "Apache-2.0",
-    scores: Annotated[Path | None, typer.Option(exists=True, help="A JSON file of `kinema evaluate`.")] = None,
+    ab_gain: Annotated[float, typer.Option(min=0, max=2, help="Factor on the network's ab.")] = 1.0,
+    scores: Annotated[
+        Path | None, typer.Option(exists=True, help="What `kinema evaluate --json` wrote of this model, for its card.")
+    ] = None,
 ) -> None:
     """Export a checkpoint as a model bundle."""
     from kinema_trainer.export import export_bundle
 
     evaluation = json.loads(scores.read_text()) if scores else None
     export_bundle(
-        checkpoint, bundle, name=name, version=version, data=data, licence=licence, evaluation=evaluation
+        checkpoint, bundle, name=name, version=version, data=data, licence=licence, ab_gain=ab_gain,
+        evaluation=evaluation,
     )  # fmt: skip
     console.print(f"bundle: {bundle} ({load_bundle(bundle).digest[:12]})")
 
@@ -120,12 +124,11 @@ def models() -> None:
 
 
 def _score_table(result: Evaluation) -> Table:
-    table = Table(title=f"{result.num_photos} photographs at {result.size} px")
-    rows = result.methods
-    columns = list(dataclasses.asdict(next(iter(rows.values()))))
-    table.add_column("method")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for method, scores in rows.items():
-        table.add_row(method, *(f"{value:.3f}" for value in dataclasses.asdict(scores).values()))
+    table = Table("score", title=f"{result.num_photos} photographs at {result.size} px")
+    for method in result.methods:
+        table.add_column(method, justify="right")
+    by_method = [dataclasses.asdict(scores) for scores in result.methods.values()]
+    for score in by_method[0]:
+        if score != "num_photos":
+            table.add_row(score, *(f"{scores[score]:.3f}" for scores in by_method))
     return table

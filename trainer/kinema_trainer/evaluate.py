@@ -5,6 +5,7 @@ photograph through Kinema). Beside the model stand two baselines: grey (ab 0), a
 mean over the very photographs that are scored, which is more than a baseline could know.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,8 @@ class Evaluation:
     model: str
     model_version: str
     model_digest: str
+    onnx_digest: str
+    """SHA-256 of the bundle's model.onnx, which a new manifest around it does not change."""
     engine: str
     precision: str
     photos: str
@@ -91,6 +94,7 @@ def evaluate_photos(
         write_photo(grid, _grid([(truths[n], colorized[n]) for n in names]), overwrite=True)
     return Evaluation(
         model=bundle.manifest.name, model_version=bundle.manifest.version, model_digest=bundle.digest,
+        onnx_digest=hashlib.sha256(bundle.onnx).hexdigest(),
         engine=engine.name, precision=engine.precision, photos=photos.name, size=size, num_photos=len(truths),
         mean_ab=(float(mean_ab[0]), float(mean_ab[1])),
         methods={method: set_scores(list(scores.values())) for method, scores in each.items()},
