@@ -155,7 +155,8 @@ def colorize_photo(
     """Colorize the lightness of a photograph (H, W, 3), sRGB; any colour it has is ignored. Same shape out."""
     options = options or Options()
     grey = rgb_to_grey(rgb)
-    shape = working_shape(*grey.shape, manifest, options.working_size)
+    height, width = grey.shape
+    shape = working_shape(height, width, manifest, options.working_size)
     ab = engine.infer(prepare_lightness(grey, GREY_TAGS, shape))[0].transpose(1, 2, 0)
     ab = upsample_ab(np.ascontiguousarray(ab * np.float32(options.saturation)), grey, GREY_TAGS)
     return compose_rgb(grey, ab, GREY_TAGS)

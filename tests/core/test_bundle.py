@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.tiny_models import MANIFEST, tiny_bundle
 
 from kinema_core import bundle as bundle_module
 from kinema_core.bundle import (
@@ -24,6 +23,7 @@ from kinema_core.bundle import (
     write_bundle,
 )
 from kinema_core.errors import BundleError
+from tests.core.tiny_models import MANIFEST, tiny_bundle
 
 Json = dict[str, Any]
 

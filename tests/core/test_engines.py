@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.core.tiny_models import WEIGHTS, convolution_onnx, convolve, tiny_bundle
 
 from kinema_core.bundle import Bundle
 from kinema_core.engines.engine import Engine, check_ab
 from kinema_core.engines.openvino import open_openvino
 from kinema_core.engines.select import ENGINES, open_engine
 from kinema_core.errors import BundleError, EngineError, EngineUnavailableError, InvalidInputError
+from tests.core.tiny_models import WEIGHTS, convolution_onnx, convolve, tiny_bundle
 
 F32 = NDArray[np.float32]
 

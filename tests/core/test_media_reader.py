@@ -12,13 +12,13 @@ import av
 import numpy as np
 import pytest
 from av.packet import Packet
-from tests.core.films import BT709_LIMITED, UNSPECIFIED, make_film, read_film
 
 from kinema_core.color import GREY_TAGS, rgb_to_grey, rgb_to_ycbcr
 from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import ColorRange, ColorTags, LumaFrame, Matrix
 from kinema_core.media.decoded_planes import PlaneTaker
 from kinema_core.media.reader import FilmReader
+from tests.core.films import BT709_LIMITED, UNSPECIFIED, make_film, read_film
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from typing import Any
 
 import av
 import pytest
-from tests.core.films import make_film, read_film, read_packets
 
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame
 from kinema_core.media.reader import FilmReader
 from kinema_core.media.writer import FilmWriter
+from tests.core.films import make_film, read_film, read_packets
 
 
 def copy_film(source: Path, target: Path, **options: Any) -> None:

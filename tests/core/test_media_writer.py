@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.core.films import read_film
 
 from kinema_core.errors import InvalidInputError, MediaError, OutputExistsError
 from kinema_core.frames import ColorFrame, ColorRange, ColorTags, Matrix, Plane, chroma_shape
 from kinema_core.media.writer import FilmWriter
+from tests.core.films import read_film
 
 MILLISECOND = Fraction(1, 1000)
 LIMITED_8 = ColorTags()

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film
 
 from kinema_core.errors import EngineError, InvalidInputError
 from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, chroma_shape
 from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo, working_shape
+from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film
 
 TAGS = [ColorTags(matrix, color_range, depth) for matrix in Matrix for color_range in ColorRange for depth in (8, 10)]
 SIZES = [(18, 32), (19, 33), (1, 1), (64, 2)]

@@ -4,13 +4,13 @@ Source: ours.
 
 Command: `kinema train default --data DIR --out DIR`, then `kinema export DIR/last.pt BUNDLE --ab-gain 0.8`.
 
-Hardware and time: two cores of an AMD EPYC (AVX-512, bf16) that did other work as well, 83 minutes; alone, a step takes
-0.47 s at 128 px. 11,758 photographs, 108,800 crops.
+Hardware and time: two cores of an AMD EPYC (AVX-512, bf16) that did other work as well, 83 minutes; alone, a step
+takes 0.47 s at 128 px. 11,758 photographs, 108,800 crops.
 
 Score: on 500 validation photographs at 256 px, PSNR 23.11 dB, CIEDE2000 10.57, colourfulness 0.52 of the truth's. Grey
 has 22.12 and 11.29, the mean ab 22.55 and 11.58. The gain was chosen on 100 of those photographs, by their ab-PSNR and
-chroma: at a gain of 0.6, 0.8 and 1.0 they have 27.17, 27.03 and 26.66 dB (grey 25.97, mean ab 26.55), and 0.50, 0.67 and
-0.84 of the truth's mean chroma. The loss counts colourful pixels for more, so unscaled the network overshoots.
+chroma: at a gain of 0.6, 0.8 and 1.0 they have 27.17, 27.03 and 26.66 dB (grey 25.97, mean ab 26.55), and 0.50, 0.67
+and 0.84 of the truth's mean chroma. The loss counts colourful pixels for more, so unscaled the network overshoots.
 """
 
 from dataclasses import dataclass, replace
