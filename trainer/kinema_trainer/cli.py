@@ -54,7 +54,11 @@ def train(
                 task, completed=at.step, loss=f"{at.loss:.3f}", rate=f"{at.learning_rate:.1e}", best=best
             )  # fmt: skip
 
-        checkpoint = run(chosen, data=data, out=out, resume=resume, on_step=show)
+        try:
+            checkpoint = run(chosen, data=data, out=out, resume=resume, on_step=show)
+        except KeyboardInterrupt as err:
+            console.print(f"interrupted; go on from {out} with --resume")
+            raise typer.Exit(130) from err
     console.print(f"checkpoint: {checkpoint}")
 
 

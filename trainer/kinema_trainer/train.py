@@ -168,6 +168,8 @@ def train(
     state = new_state(recipe, pretrained=pretrained)
     if checkpoint.exists():
         state.load(checkpoint)
+    else:
+        state.save(checkpoint, recipe)  # from here on, whatever ends the run leaves something to go on from
     finish_at = recipe.max_steps - recipe.finish_steps
 
     state.network.train()
