@@ -11,7 +11,8 @@ KinemaError (kinema_core.errors)
     └── ProtocolError             what answers there is no Kinema server, or one of another version
 """
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Final, TypeVar, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -20,8 +21,7 @@ from google.rpc.status_pb2 import Status
 
 from kinema_core.errors import FrameOrderError, InvalidInputError, KinemaError
 
-ERROR_DOMAIN = "kinema.v1"
-_DETAILS_KEY = "grpc-status-details-bin"
+_DETAILS_KEY: Final = "grpc-status-details-bin"
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -50,33 +50,39 @@ class ProtocolError(ClientError):
     """What answers there is no Kinema server, or one of another version."""
 
 
-_INVALID = {"INVALID_INPUT": InvalidInputError, "FRAME_ORDER": FrameOrderError, "UNKNOWN_MODEL": UnknownModelError}
-"""By the `reason` that the server gives."""
+_INVALID: Final = {"FRAME_ORDER": FrameOrderError, "UNKNOWN_MODEL": UnknownModelError}
+"""What was wrong, by the reason that the server gives; all else is plain InvalidInputError."""
+
+_FAILED: Final[Mapping[grpc.StatusCode, tuple[type[ClientError], str]]] = {
+    grpc.StatusCode.UNAVAILABLE: (
+        ServerUnavailableError,
+        "no Kinema server answers at {target} ({details}); start one with `kinema serve`, or check the address",
+    ),
+    grpc.StatusCode.CANCELLED: (
+        ServerUnavailableError,
+        "the server at {target} broke off, as one that stops ({details})",
+    ),
+    grpc.StatusCode.UNIMPLEMENTED: (ProtocolError, "what answers at {target} does not offer this: {details}"),
+}
+"""By status, where the server gives no reason that is known."""
 
 
 def error_from_rpc(error: grpc.RpcError, target: str) -> KinemaError:
     """Return the error that a failed call to `target` stands for."""
-    assert isinstance(error, grpc.Call)  # what a call raises is the call itself
-    code, message = error.code(), error.details() or "no reason given"
-    status = _rich_status(error)
-    reason = _detail(status, ErrorInfo()).reason
-    violations = _detail(status, BadRequest()).field_violations
+    call = cast("grpc.Call", error)  # what a call raises is the call itself
+    code, details = call.code(), call.details() or "no reason given"
+    status = _rich_status(call)
+    reason = _unpack(status, ErrorInfo()).reason
+    violations = _unpack(status, BadRequest()).field_violations
     if violations:
         return _INVALID.get(reason, InvalidInputError)(violations[0].field, violations[0].description)
-    match code:
-        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
-            return ServerUnavailableError(
-                f"no Kinema server answers at {target}, or it has just stopped ({message}); "
-                "start one with `kinema serve`, or check the address"
-            )
-        case grpc.StatusCode.RESOURCE_EXHAUSTED if reason == "BUSY":
-            return ServerBusyError(f"the server at {target} is busy: {message}")
-        case grpc.StatusCode.RESOURCE_EXHAUSTED:  # gRPC's own words, as a rule on the size of a message
-            return InvalidInputError("message", f"the server at {target} takes no more: {message}")
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return ProtocolError(f"what answers at {target} does not offer kinema.v1.Colorizer: {message}")
-        case _:
-            return ServerFailedError(f"the server at {target} failed ({code.name}): {message}")
+    if reason == "BUSY":
+        return ServerBusyError(f"the server at {target} is busy: {details}")
+    if code in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}:
+        # Of gRPC itself, as a rule: a message is larger than the server takes.
+        return InvalidInputError("request", f"{target} does not take it: {details}")
+    failure, message = _FAILED.get(code, (ServerFailedError, "the server at {target} failed ({code}): {details}"))
+    return failure(message.format(target=target, code=code.name, details=details))
 
 
 def _rich_status(call: grpc.Call) -> Status:
@@ -89,7 +95,7 @@ def _rich_status(call: grpc.Call) -> Status:
     return Status()
 
 
-def _detail(status: Status, detail: MessageT) -> MessageT:
+def _unpack(status: Status, detail: MessageT) -> MessageT:
     """Return the detail of that type, or the empty one that was given."""
     for packed in status.details:
         if packed.Unpack(detail):

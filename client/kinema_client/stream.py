@@ -110,28 +110,31 @@ class ColorStream(Generic[FrameT]):
         if self._responses is None:
             first = self._frames.take()
             if first is None:
-                return self._end(Summary(num_frames=0, num_cuts=0))
+                self._end(Summary(num_frames=0, num_cuts=0))
+                return None
             self._open(first)
         response = self._receive()
         match response.WhichOneof("message"):
             case "frame":
                 return self._take(response.frame)
             case "summary" if not self._on_their_way:
-                return self._end(convert.summary_from_proto(response.summary))
+                self._end(convert.summary_from_proto(response.summary))
+                return None
             case kind:
                 raise ProtocolError(f"the server sent {kind} with {len(self._on_their_way)} frames unanswered")
 
     def _open(self, first: LumaFrame) -> None:
-        self._responses = self._stub.ColorizeFrames(self._requests(first))
+        config = convert.config_to_proto(first, self._form, self._choices)
+        self._responses = self._stub.ColorizeFrames(self._requests(config, first))
         response = self._receive()
         if response.WhichOneof("message") != "accepted":
             raise ProtocolError("the server answered a stream's config with something else than accepted")
         self.accepted = convert.accepted_from_proto(response.accepted)
         self._frames.grant(self.accepted.credits)
 
-    def _requests(self, first: LumaFrame) -> Iterator[pb.ColorizeFramesRequest]:
+    def _requests(self, config: pb.ColorizeFramesRequest, first: LumaFrame) -> Iterator[pb.ColorizeFramesRequest]:
         """Yield what is to be sent, as credits allow; iterated on a thread of gRPC's."""
-        yield convert.config_to_proto(first, self._form, self._choices)
+        yield config
         for seq in itertools.count():
             if not self._frames.wait_for_credit():
                 return
@@ -157,6 +160,7 @@ class ColorStream(Generic[FrameT]):
         return self._form.read(answer, sent.frame)
 
     def _end(self, summary: Summary) -> None:
+        """Note how the stream ended; raises what the caller's own frames raised."""
         self.summary = summary
         if self._frames.error is not None:
             raise self._frames.error

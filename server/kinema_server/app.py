@@ -7,8 +7,10 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from fractions import Fraction
 
 import grpc
+import numpy as np
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
@@ -19,6 +21,8 @@ from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine
 from kinema_core.engines.select import open_engine
+from kinema_core.frames import ColorTags, LumaFrame
+from kinema_core.pipeline import Colorizer, colorize_frames
 from kinema_server.errors import StartError
 from kinema_server.metrics import Metrics
 from kinema_server.scheduler import Scheduler
@@ -39,6 +43,7 @@ class RunningServer:
     metrics_port: int | None
     bundle: Bundle
     engine: Engine
+    metrics: Metrics
 
     @property
     def address(self) -> str:
@@ -81,8 +86,8 @@ async def running_server(
         for service in ("", SERVICE):
             await healths.set(service, HealthCheckResponse.SERVING)
 
-        logger.info("server_started", extra={"port": port, "engine": engine.name, "model": bundle.manifest.name})
-        yield RunningServer(settings.host, port, metrics_port, bundle, engine)
+        logger.info("server_started", extra={"port": port, "model": bundle.manifest.name, "digest": bundle.digest})
+        yield RunningServer(settings.host, port, metrics_port, bundle, engine, metrics)
 
 
 async def serve_until_signal(
@@ -107,8 +112,15 @@ async def serve_until_signal(
 
 def _open_engine(settings: Settings, bundle: Bundle) -> Engine:
     choice = open_engine(bundle, settings.engine, precision=settings.precision, num_threads=settings.num_threads)
-    logger.info("engine_opened", extra={"engine": choice.engine.name, "reason": choice.reason})
+    _warm_up(choice.engine, bundle)
     return choice.engine
+
+
+def _warm_up(engine: Engine, bundle: Bundle) -> None:
+    """Make the tables and buffers that are made on first use, so that no stream's first frame waits for them."""
+    tags = ColorTags()
+    frame = LumaFrame(np.zeros((360, 640), np.uint8), pts=0, time_base=Fraction(1), tags=tags)
+    list(colorize_frames([frame], Colorizer(bundle.manifest, height=360, width=640, tags=tags), engine))
 
 
 def _server_options(settings: Settings) -> list[tuple[str, int]]:

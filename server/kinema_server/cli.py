@@ -1,6 +1,7 @@
 """`kinema serve`."""
 
 import asyncio
+import copy
 import logging
 import os
 from pathlib import Path
@@ -45,7 +46,9 @@ def serve(
     ] = None,
 ) -> None:
     """Colorize for others: the gRPC service, with health, reflection and metrics."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(FieldsFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     settings = settings_from(
         os.environ,
         host=host,
@@ -58,6 +61,19 @@ def serve(
         credits=num_credits,
     )
     asyncio.run(serve_until_signal(running_server(settings), _announce))
+
+
+class FieldsFormatter(logging.Formatter):
+    """Show an event with its fields: `server_started port=50051`."""
+
+    _OWN_NAMES = frozenset(vars(logging.makeLogRecord({})))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Put the fields behind the event, and a traceback behind both."""
+        fields = [f"{name}={value}" for name, value in vars(record).items() if name not in self._OWN_NAMES]
+        shown = copy.copy(record)
+        shown.msg, shown.args = " ".join([record.getMessage(), *fields]), ()
+        return super().format(shown)
 
 
 def _announce(server: RunningServer) -> None:

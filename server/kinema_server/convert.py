@@ -3,7 +3,7 @@
 What comes in is checked here, before anything is allocated for it; what passes is trusted inside.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from fractions import Fraction
 from typing import TypeVar
 
@@ -70,7 +70,7 @@ class Conversation:
             raise InvalidInputError("config", "must be the first message of a stream, and is missing")
         return spec_from_proto(request.config, max_pixels=self._max_pixels)
 
-    async def frames(self, spec: StreamSpec) -> AsyncIterator[SentFrame]:
+    async def frames(self, spec: StreamSpec) -> AsyncGenerator[SentFrame, None]:
         """Take the frames."""
         async for request in self._requests:
             if request.HasField("config"):

@@ -1,9 +1,10 @@
 """The service's methods: translate, await, and refuse."""
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 from grpc_status import rpc_status
@@ -38,70 +39,67 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
     ) -> None:
         """Answer each frame of a stream, in order."""
         conversation = convert.Conversation(request_iterator, max_pixels=self._settings.max_frame_pixels)
-        try:
-            await self._colorize_frames(conversation, context)
-        except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told
-            await self._refuse("ColorizeFrames", context, error, conversation.last_accepted_seq)
-        self._metrics.calls.labels("ColorizeFrames", "OK").inc()
+        async with self._call("ColorizeFrames", context, conversation):
+            spec = await conversation.config()
+            self._check_model("config.model", spec.model)
+            with self._scheduler.lane(self._settings.credits) as lane, self._metrics.watch_stream() as tally:
+                stream = Stream(spec, self._bundle.manifest, self._scheduler, lane, tally)
+                await context.write(convert.accepted_to_proto(stream, self._bundle))
+                async with (
+                    contextlib.aclosing(conversation.frames(spec)) as frames,
+                    contextlib.aclosing(stream.colorize(frames)) as answers,
+                ):
+                    async for answer in answers:
+                        response = await self._scheduler.run_frame(convert.answer_to_proto, answer, spec.output_form)
+                        await context.write(response)
+                        self._metrics.observe(answer.seconds)
+                await context.write(convert.summary_to_proto(tally))
 
     async def ColorizeImage(  # noqa: N802
         self, request: pb.ColorizeImageRequest, context: Context
     ) -> pb.ColorizeImageResponse:
         """Answer one photograph."""
-        try:
-            response = await self._colorize_image(request)
-        except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client is told
-            await self._refuse("ColorizeImage", context, error)
-        self._metrics.calls.labels("ColorizeImage", "OK").inc()
-        return response
+        async with self._call("ColorizeImage", context):
+            photo = convert.photo_from_proto(request)
+            self._check_model("model", photo.model)
+            with self._scheduler.lane(1) as lane:
+                image, seconds = await self._scheduler.run_photo(
+                    colorize_encoded,
+                    photo,
+                    self._scheduler,
+                    lane,
+                    self._bundle.manifest,
+                    max_pixels=self._settings.max_photo_pixels,
+                )
+            return convert.image_to_proto(image, self._bundle, seconds)
 
-    async def ListModels(  # noqa: N802
-        self,
-        request: pb.ListModelsRequest,  # noqa: ARG002
-        context: Context,  # noqa: ARG002
-    ) -> pb.ListModelsResponse:
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:  # noqa: ARG002, N802
         """Name the models."""
-        self._metrics.calls.labels("ListModels", "OK").inc()
-        return convert.models_to_proto([self._bundle])
-
-    async def _colorize_frames(self, conversation: convert.Conversation, context: Context) -> None:
-        spec = await conversation.config()
-        self._check_model("config.model", spec.model)
-        with self._scheduler.lane(self._settings.credits) as lane, self._metrics.watch_stream() as tally:
-            stream = Stream(spec, self._bundle.manifest, self._scheduler, lane, tally)
-            await context.write(convert.accepted_to_proto(stream, self._bundle))
-            async with contextlib.aclosing(stream.colorize(conversation.frames(spec))) as answers:
-                async for answer in answers:
-                    response = await self._scheduler.run_frame(convert.answer_to_proto, answer, spec.output_form)
-                    await context.write(response)
-                    self._metrics.observe(answer.seconds)
-            await context.write(convert.summary_to_proto(tally))
-
-    async def _colorize_image(self, request: pb.ColorizeImageRequest) -> pb.ColorizeImageResponse:
-        photo = convert.photo_from_proto(request)
-        self._check_model("model", photo.model)
-        with self._scheduler.lane(1) as lane:
-            image, seconds = await self._scheduler.run_photo(
-                colorize_encoded,
-                photo,
-                self._scheduler,
-                lane,
-                self._bundle.manifest,
-                max_pixels=self._settings.max_photo_pixels,
-            )
-        return convert.image_to_proto(image, self._bundle, seconds)
+        async with self._call("ListModels", context):
+            return convert.models_to_proto([self._bundle])
 
     def _check_model(self, field: str, name: str) -> None:
         known = self._bundle.manifest.name
         if name not in {"", known}:
             raise UnknownModelError(field, f"must be {known!r}, or empty for the default, got {name[:100]!r}")
 
-    async def _refuse(
-        self, method: str, context: Context, error: Exception, last_accepted_seq: int | None = None
-    ) -> NoReturn:
-        if is_servers_fault(error):
-            logger.error("call_failed", exc_info=error, extra={"method": method})
-        metadata = {} if last_accepted_seq is None else {"last_accepted_seq": str(last_accepted_seq)}
-        status = rpc_status.to_status(error_to_status(error, metadata))
-        self._metrics.calls.labels(method, status.code.name).inc()
-        await context.abort(status.code, status.details, status.trailing_metadata)
+    @contextlib.asynccontextmanager
+    async def _call(
+        self, method: str, context: Context, conversation: convert.Conversation | None = None
+    ) -> AsyncIterator[None]:
+        """Count a call, and tell the client why it failed."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._metrics.calls.labels(method, "CANCELLED").inc()
+            raise
+        except Exception as error:
+            if is_servers_fault(error):
+                logger.exception("call_failed", extra={"method": method})
+            last_seq = conversation.last_accepted_seq if conversation else None
+            metadata = {} if last_seq is None else {"last_accepted_seq": str(last_seq)}
+            status = rpc_status.to_status(error_to_status(error, metadata))
+            self._metrics.calls.labels(method, status.code.name).inc()
+            await context.abort(status.code, status.details, status.trailing_metadata)
+        else:
+            self._metrics.calls.labels(method, "OK").inc()

@@ -9,7 +9,6 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinema_core.bundle import Manifest
 from kinema_core.color import rgb_to_grey
@@ -77,7 +76,7 @@ class SentFrame:
 
     seq: int
     pts: int
-    picture: Plane | NDArray[np.uint8]
+    picture: Plane
     """(H, W), Y' as the stream's tags say; (H, W, 3), sRGB, in a stream of RGB24. Not to be written to."""
     is_cut: bool | None
 
@@ -196,7 +195,7 @@ class Stream:
 
     def _luma(self, sent: SentFrame) -> Plane:
         if self.spec.pixel_format is PixelFormat.RGB24:
-            return rgb_to_grey(sent.picture)
+            return rgb_to_grey(sent.picture.astype(np.uint8, copy=False))
         if self.spec.tags.bit_depth == 10 and sent.picture.max() > 1023:
             raise InvalidInputError(
                 "frame.planes[0]", f"10-bit samples are 0 to 1023, got {sent.picture.max()} in frame {sent.seq}"

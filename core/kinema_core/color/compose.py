@@ -1,0 +1,124 @@
+"""Put predicted chroma (a, b) together with a picture's own luma: to Y'CbCr with Y' held, to RGB with L* held.
+
+Both hold the hue, and reduce chroma where the colour would not fit the sRGB gamut. Both work through the picture in
+strips: what a strip needs stays in the processor's cache, and is small enough for its memory not to be asked of the
+kernel anew.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema_core.color.chroma_table import ChromaTable, chroma_table
+from kinema_core.color.gamut import HUE_STEP
+from kinema_core.color.rgb_table import AB_LIMIT, AB_STEP, TILE_SIDE, rgb_table
+from kinema_core.color.ycbcr import luma_levels, table_by_code
+from kinema_core.errors import InvalidInputError
+from kinema_core.frames import ColorRange, ColorTags, Plane
+
+_STRIP_PIXELS: Final = 1 << 16
+
+
+def compose_chroma(luma_half: Plane, ab: NDArray[np.float32], tags: ColorTags) -> tuple[Plane, Plane]:
+    """Return (Cb, Cr) of the colours that have this Y' and Lab chroma (a, b).
+
+    `luma_half` is (h, w) of Y' codes as `tags` says, `ab` is (h, w, 2); both results are (h, w) of the type of
+    `luma_half`. Where Lab chroma does not fit the gamut at that Y', it is reduced and the hue kept; in foot- and
+    headroom, as in black and white, nothing fits and the result is neutral. Errors against exact arithmetic are below
+    1 code in 8 bit and 2 codes in 10 bit, half a code of it rounding, except within 0.2 degrees of a hue at which the
+    gamut's edge jumps.
+
+    Raises:
+        InvalidInputError: the shapes do not match.
+    """
+    _check_shapes(luma_half, ab)
+    table = chroma_table(tags)
+    cb, cr = np.empty_like(luma_half), np.empty_like(luma_half)
+    for strip in _strips(luma_half):
+        columns, rows = _find_nodes(table, luma_half[strip], ab[strip, :, 0], ab[strip, :, 1])
+        cb[strip] = _read_codes(table, table.cb, columns, rows)
+        cr[strip] = _read_codes(table, table.cr, columns, rows)
+    return cb, cr
+
+
+def _find_nodes(
+    table: ChromaTable, luma: Plane, a: NDArray[np.float32], b: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return where the table's tiles hold (Y', a, b), brought into the gamut: columns and rows, both (h, w)."""
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    hue = np.arctan2(b, a)
+    hue += np.float32(np.pi)
+    hue *= np.float32(1 / HUE_STEP)
+    scale = _read(table.max_chroma, hue, luma.astype(np.float32))
+    scale /= np.maximum(cv2.magnitude(a, b), scale)
+    scale *= cv2.LUT(luma, table.nodes_per_unit)
+    columns, rows = b * scale, a * scale
+    columns += cv2.LUT(luma, table.column)
+    rows += cv2.LUT(luma, table.row)
+    return columns, rows
+
+
+def _read_codes(
+    table: ChromaTable, stored: NDArray[np.uint16], columns: NDArray[np.float32], rows: NDArray[np.float32]
+) -> NDArray[np.uint16]:
+    codes = _read(stored, columns, rows)
+    np.clip(codes, table.lowest, table.highest, out=codes)
+    codes -= table.lowest - (1 << table.fraction_bits - 1)
+    codes >>= table.fraction_bits
+    return codes
+
+
+def compose_rgb(luma: Plane, ab: NDArray[np.float32], tags: ColorTags) -> NDArray[np.uint8]:
+    """Return sRGB (H, W, 3) of the colours that have the L* of this Y' and Lab chroma (a, b).
+
+    `luma` is (H, W) of Y' codes as `tags` says, `ab` is (H, W, 2). Where the chroma does not fit the gamut at that
+    L*, it is reduced and the hue kept.
+
+    Raises:
+        InvalidInputError: the shapes do not match.
+    """
+    _check_shapes(luma, ab)
+    table, zero_row = rgb_table(), _zero_row_by_code(tags.color_range, tags.bit_depth)
+    rgb = np.empty((*luma.shape, 3), np.uint8)
+    for strip in _strips(luma):
+        inside = _limit(ab[strip])
+        columns, rows = inside[..., 0] * np.float32(1 / AB_STEP), inside[..., 1] * np.float32(1 / AB_STEP)
+        columns += AB_LIMIT / AB_STEP
+        rows += cv2.LUT(luma[strip], zero_row)
+        cv2.cvtColor(_read(table, columns, rows), cv2.COLOR_BGRA2BGR, dst=rgb[strip])
+    return rgb
+
+
+def _limit(ab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale what lies outside the table, and so far outside the gamut, to the table's border; hue is kept."""
+    if cv2.norm(ab, cv2.NORM_INF) <= AB_LIMIT:
+        return ab
+    limit = np.float32(AB_LIMIT)
+    scale: NDArray[np.float32] = limit / np.maximum(np.abs(ab).max(axis=-1, keepdims=True), limit)
+    return ab * scale
+
+
+@cache
+def _zero_row_by_code(color_range: ColorRange, bit_depth: int) -> NDArray[np.float32]:
+    """Return the row of a = b = 0 in the table of RGB, by Y' code."""
+    grey = np.rint(np.clip(luma_levels(color_range, bit_depth), 0, 1) * 255)
+    return table_by_code(grey * TILE_SIDE + AB_LIMIT / AB_STEP)
+
+
+def _strips(luma: Plane) -> Iterator[slice]:
+    height, width = luma.shape
+    num_rows = max(1, _STRIP_PIXELS // width)
+    return (slice(top, top + num_rows) for top in range(0, height, num_rows))
+
+
+def _read(table: NDArray[Any], columns: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[Any]:
+    return np.asarray(cv2.remap(table, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _check_shapes(luma: Plane, ab: NDArray[np.float32]) -> None:
+    if ab.shape != (*luma.shape, 2):
+        raise InvalidInputError("ab", f"must be {(*luma.shape, 2)} for luma {luma.shape}, got {ab.shape}")
