@@ -126,16 +126,7 @@ def run_pipeline(path: Path, bundle: Bundle, engine: Engine) -> int:
     """Colorize a film as `kinema colorize` does; gives the number of frames."""
     with FilmReader(path) as film:
         colorizer = Colorizer(bundle.manifest, height=film.height, width=film.width, tags=film.tags)
-        with FilmWriter(
-            path.with_name("pipeline.mp4"),
-            width=film.width,
-            height=film.height,
-            time_base=film.time_base,
-            average_rate=film.average_rate,
-            tags=film.tags,
-            copy_from=film,
-            overwrite=True,
-        ) as writer:
+        with FilmWriter.like(film, path.with_name("pipeline.mp4"), overwrite=True) as writer:
             for frame in colorize_frames(film, colorizer, engine):
                 writer.write(frame)
             return writer.num_frames

@@ -114,16 +114,7 @@ def colorize_clip(kinema: Client) -> None:
         chosen = [(2 * row + 1) * film.num_frames // (2 * NUM_COMPARED) for row in range(NUM_COMPARED)]
         results: dict[int, ColorFrame] = {}
         began = perf_counter()
-        with FilmWriter(
-            COLOUR,
-            width=film.width,
-            height=film.height,
-            time_base=film.time_base,
-            average_rate=film.average_rate,
-            tags=film.tags,
-            copy_from=film,
-            overwrite=True,
-        ) as writer:
+        with FilmWriter.like(film, COLOUR, overwrite=True) as writer:
             stream = kinema.colorize_frames(film)
             for index, frame in enumerate(stream):
                 writer.write(frame)

@@ -21,15 +21,11 @@ def colorize_film(
     """
     with (
         FilmReader(source) as film,
-        FilmWriter(
+        FilmWriter.like(
+            film,
             target,
-            width=width_beside_grey(film.width) if is_compared else film.width,
-            height=film.height,
-            time_base=film.time_base,
-            average_rate=film.average_rate,
-            tags=film.tags,
+            width=width_beside_grey(film.width) if is_compared else None,
             codec=codec,
-            copy_from=film,
             overwrite=overwrite,
         ) as writer,
         WorkProgress(film.name, "frames", film.num_frames) as progress,

@@ -110,6 +110,36 @@ class FilmWriter:
             self.abort()
             raise
 
+    @classmethod
+    def like(
+        cls,
+        film: FilmReader,
+        path: str | os.PathLike[str],
+        *,
+        width: int | None = None,
+        codec: str = "h264",
+        crf: int = 18,
+        preset: str = "veryfast",
+        overwrite: bool = False,
+    ) -> Self:
+        """Open a film of the size (but for `width`, if given), time and tags of `film`, and take all else of it along.
+
+        The arguments and errors are those of the constructor.
+        """
+        return cls(
+            path,
+            width=width or film.width,
+            height=film.height,
+            time_base=film.time_base,
+            average_rate=film.average_rate,
+            tags=film.tags,
+            codec=codec,
+            crf=crf,
+            preset=preset,
+            copy_from=film,
+            overwrite=overwrite,
+        )
+
     def write(self, frame: ColorFrame) -> None:
         """Encode one frame; its planes must not be written to afterwards.
 
