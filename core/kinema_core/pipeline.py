@@ -6,6 +6,7 @@ luma ─► lightness at the model's size ─► Engine ─► ab ─► smoothe
 
 import math
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -142,11 +143,19 @@ def colorize_frames(
 ) -> Generator[ColorFrame, None, None]:
     """Colorize a film. Reading, the model and composing overlap; the bits are those of one after the other.
 
-    `frames` is iterated on another thread until the result is exhausted or closed: close it before what feeds it.
+    `frames` is iterated on another thread until the result is exhausted, raises or is closed: close it before what
+    feeds it.
     """
-    prepared = run_ahead((colorizer.prepare(frame) for frame in frames), FRAMES_AHEAD)
-    inferred = run_ahead(((p, engine.infer(p.lightness)) for p in prepared), FRAMES_AHEAD)
-    return run_ahead((colorizer.compose(p, colorizer.finish(p, ab)) for p, ab in inferred), FRAMES_AHEAD)
+    # Each stage is closed by name, the last one first: an error's traceback may keep a generator alive, and with it a
+    # thread that would go on reading.
+    with (
+        closing(run_ahead((colorizer.prepare(frame) for frame in frames), FRAMES_AHEAD)) as prepared,
+        closing(run_ahead(((p, engine.infer(p.lightness)) for p in prepared), FRAMES_AHEAD)) as inferred,
+        closing(
+            run_ahead((colorizer.compose(p, colorizer.finish(p, ab)) for p, ab in inferred), FRAMES_AHEAD)
+        ) as colored,
+    ):
+        yield from colored
 
 
 def colorize_photo(

@@ -132,12 +132,15 @@ def test_no_more_frames_are_taken_than_credits_allow(kinema: Client) -> None:
 
 
 def test_leaving_a_loop_early_ends_the_call_and_the_thread_that_read_the_film(
-    kinema: Client, server: RunningServer
+    kinema: Client, server: RunningServer, engine: FakeEngine
 ) -> None:
     film = CountedFilm(1000)
+    engine.gate.clear()
+    engine.num_free = 3
 
-    for num_yielded, _ in enumerate(kinema.colorize_frames(film), 1):
-        if num_yielded == 3:
+    stream = kinema.colorize_frames(film)  # held on to: gRPC cancels a call that nobody holds by itself
+    for num_yielded, _ in enumerate(stream, 1):
+        if num_yielded == 3:  # the next one is held, so nothing but a cancelled call ends the stream
             break
 
     num_taken = film.num_taken

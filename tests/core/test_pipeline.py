@@ -1,5 +1,9 @@
 """The way of a frame."""
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from fractions import Fraction
 
 import numpy as np
@@ -63,6 +67,39 @@ def test_a_failing_engine_is_an_error_and_never_a_grey_frame() -> None:
 
     with pytest.raises(EngineError, match="out of order"):
         list(colorize_frames(random_film(3), make_colorizer(18, 32, ColorTags()), engine))
+
+
+@pytest.mark.parametrize("where", ["engine", "consumer", "composing"])
+def test_after_an_error_nobody_reads_the_film_any_more(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A film may be closed as soon as the frames are: another thread must not be inside it then."""
+    num_read = 0
+
+    def film() -> Iterator[LumaFrame]:
+        nonlocal num_read
+        for frame in random_film(1000):
+            num_read += 1
+            time.sleep(0.001)
+            yield frame
+
+    engine, colorizer = FakeEngine(), make_colorizer(18, 32, ColorTags())
+    if where == "engine":
+        engine.error = EngineError("out of order")
+    if where == "composing":
+        monkeypatch.setattr(Colorizer, "compose", lambda *_: 1 / 0)
+
+    def consume() -> None:
+        with closing(colorize_frames(film(), colorizer, engine)) as frames:
+            next(frames)
+            raise KeyError(where)
+
+    with pytest.raises((EngineError, ZeroDivisionError, KeyError)) as raised:
+        consume()
+
+    assert raised.value.__traceback__ is not None  # alive, as in a program that is about to report it
+    num_read_at_close = num_read
+    time.sleep(0.05)
+    assert num_read == num_read_at_close
+    assert not any(thread.name == "kinema-ahead" for thread in threading.enumerate())
 
 
 def test_without_saturation_a_film_is_grey_and_with_more_it_is_more_colourful() -> None:

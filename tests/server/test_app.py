@@ -162,6 +162,12 @@ async def test_a_port_that_is_taken_is_an_error_with_the_address() -> None:
                     pass
 
 
+async def test_a_port_is_not_shared_with_another_server(server: RunningServer) -> None:
+    with pytest.raises(StartError):
+        async with running_server(Settings(port=server.port), bundle=FAKE_BUNDLE, engine=FakeEngine()):
+            pass
+
+
 async def test_a_model_that_is_not_there_is_an_error_with_its_path(tmp_path: os.PathLike[str]) -> None:
     settings = Settings(port=0, model=tmp_path / "nowhere")  # type: ignore[operator]  # pytest's is a Path
 
