@@ -1,6 +1,7 @@
 """The command line `kinema`: the client's own commands, and those that the server and the trainer plug in."""
 
 import importlib.metadata
+import logging
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 for success, 1 where something failed, 2 for a command that was not understood, 130 after Ctrl-C.
     """
+    logging.basicConfig(format="kinema: %(levelname)s: %(message)s", level=logging.WARNING)
     commands = command_group(importlib.metadata.entry_points(group="kinema.commands"))
     try:
         commands.main(arguments, prog_name="kinema")

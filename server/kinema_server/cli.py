@@ -48,7 +48,7 @@ def serve(
     """Colorize for others: the gRPC service, with health, reflection and metrics."""
     handler = logging.StreamHandler()
     handler.setFormatter(FieldsFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)  # a command line logs in its own way
     settings = settings_from(
         os.environ,
         host=host,

@@ -61,7 +61,9 @@ class Conversation:
     def __init__(self, requests: AsyncIterator[pb.ColorizeFramesRequest], *, max_pixels: int) -> None:
         self._requests = requests
         self._max_pixels = max_pixels
-        self.last_accepted_seq: int | None = None
+        self.last_answered_seq: int | None = None
+        """For the caller to keep. A frame can turn out wrong after it was taken here; once answered it was right."""
+        self._last_seq: int | None = None
 
     async def config(self) -> StreamSpec:
         """Take the first message."""
@@ -80,11 +82,11 @@ class Conversation:
                     "message", "must hold a frame, and is empty or of a kind this server does not know"
                 )
             sent = frame_from_proto(request.frame, spec)
-            if self.last_accepted_seq is not None and sent.seq <= self.last_accepted_seq:
+            if self._last_seq is not None and sent.seq <= self._last_seq:
                 raise FrameOrderError(
-                    "frame.seq", f"must rise from frame to frame, got {sent.seq} after {self.last_accepted_seq}"
+                    "frame.seq", f"must rise from frame to frame, got {sent.seq} after {self._last_seq}"
                 )
-            self.last_accepted_seq = sent.seq
+            self._last_seq = sent.seq
             yield sent
 
 

@@ -52,6 +52,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                     async for answer in answers:
                         response = await self._scheduler.run_frame(convert.answer_to_proto, answer, spec.output_form)
                         await context.write(response)
+                        conversation.last_answered_seq = answer.seq
                         self._metrics.observe(answer.seconds)
                 await context.write(convert.summary_to_proto(tally))
 
@@ -96,7 +97,9 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         except Exception as error:
             if is_servers_fault(error):
                 logger.exception("call_failed", extra={"method": method})
-            last_seq = conversation.last_accepted_seq if conversation else None
+            else:
+                logger.info("call_refused", extra={"method": method, "reason": str(error)[:300]})
+            last_seq = conversation.last_answered_seq if conversation else None
             metadata = {} if last_seq is None else {"last_accepted_seq": str(last_seq)}
             status = rpc_status.to_status(error_to_status(error, metadata))
             self._metrics.calls.labels(method, status.code.name).inc()

@@ -20,8 +20,8 @@ F64 = NDArray[np.float64]
 
 ALL_TAGS = [ColorTags(*choice) for choice in itertools.product(Matrix, ColorRange, (8, 10))]
 
-# Interpolation between nodes adds 0.35 of a code in 8 bit and 1.4 in 10 bit, at worst, to the half code of rounding.
-TOLERANCE = {8: 1.0, 10: 2.0}
+# Half a code is rounding; interpolation between nodes adds 0.3 in 8 bit and 1.8 in 10 bit, the worst of 500 000 colours.
+TOLERANCE = {8: 1.0, 10: 2.5}
 
 some_tags = st.sampled_from(ALL_TAGS)
 seeds = st.integers(0, 2**32 - 1)
@@ -77,22 +77,24 @@ def solve_rgb(level: F64, ab: F64, tags: ColorTags) -> F64:
 
 def fits(level: F64, ab: F64, tags: ColorTags) -> NDArray[np.bool_]:
     rgb = solve_rgb(level, ab, tags)
-    return np.all((rgb > -1e-9) & (rgb < 1 + 1e-9), axis=-1)
+    inside: NDArray[np.bool_] = np.all((rgb > -1e-7) & (rgb < 1 + 1e-7), axis=-1)
+    return inside
 
 
 def reference(level: F64, ab: F64, tags: ColorTags) -> F64:
-    """(2, n) of Cb and Cr, not rounded: chroma as large as asked, or as large as fits with all smaller ones."""
-    low, high = np.zeros(len(level)), np.ones(len(level))
-    searching = np.ones(len(level), bool)
-    for share in np.linspace(0, 1, 33)[1:]:
-        searching &= fits(level, share * ab, tags)
-        low[searching] = share
-    high = np.minimum(low + 1 / 32, 1)
+    """(2, n) of Cb and Cr, not rounded: chroma as large as asked, or as the largest of that hue that fits."""
+    asked = np.hypot(*ab.T)
+    direction = ab / asked[:, None]
+    low = np.zeros(len(level))
+    for chroma in np.arange(2.0, 160, 2):
+        low[fits(level, chroma * direction, tags)] = chroma
+    high = low + 2
     for _ in range(14):
         middle = (low + high) / 2
-        is_inside = fits(level, middle[:, None] * ab, tags)
+        is_inside = fits(level, middle[:, None] * direction, tags)
         low, high = np.where(is_inside, middle, low), np.where(is_inside, high, middle)
-    return to_codes(solve_rgb(level, low[:, None] * ab, tags), level, tags)
+    held = np.minimum(asked, low)[:, None] * direction
+    return to_codes(solve_rgb(level, held, tags), level, tags)
 
 
 def turn(ab: F64, degrees: float) -> F64:
@@ -119,7 +121,7 @@ def compose(luma: Plane, ab: F64, tags: ColorTags) -> tuple[Plane, Plane]:
 
 @pytest.mark.parametrize("tags", ALL_TAGS, ids=name)
 def test_chroma_agrees_with_exact_arithmetic(tags: ColorTags) -> None:
-    luma, ab = draw(17, tags, 150)
+    luma, ab = draw(17, tags, 100)
     level = to_level(luma, tags)
 
     codes = np.stack(compose(luma, ab, tags)).astype(np.float64)
@@ -150,7 +152,7 @@ def test_a_colour_inside_the_gamut_is_reproduced(tags: ColorTags, seed: int) -> 
     codes = np.stack(compose(luma[is_colour], rgb_to_lab(rgb)[:, 1:], tags)).astype(np.float64)
 
     error = np.abs(codes - to_codes(rgb, level[is_colour], tags))
-    # A colour on a fold of the gamut's edge may be scaled down: fewer than one in a hundred.
+    # Next to a jump of the gamut's edge a colour may be scaled down: fewer than one in a hundred.
     assert (error > TOLERANCE[tags.bit_depth]).mean() < 0.01
     assert np.median(error) <= 0.5
 
@@ -162,10 +164,11 @@ def test_what_is_decoded_is_inside_the_gamut_but_for_rounding(tags: ColorTags, s
 
     rgb = decode(luma, *compose(luma, 3 * ab, tags), tags)
 
-    # Blue moves most with a code: by 2 (1 - Kb) of its span.
-    rounding = TOLERANCE[tags.bit_depth] * 1.86 / scales(tags)[3]
-    assert rgb.min() > -rounding
-    assert rgb.max() < 1 + rounding
+    # Blue moves most with a code: by 2 (1 - Kb) of its span. In a notch of the gamut colours are left as they are.
+    rounding, notch = TOLERANCE[tags.bit_depth] * 1.86 / scales(tags)[3], 3 / 255
+    outside = np.maximum(-rgb, rgb - 1).max(axis=-1)
+    assert outside.max() < rounding + notch
+    assert (outside > rounding).mean() < 0.02
 
 
 @settings(max_examples=40)
@@ -180,8 +183,8 @@ def test_hue_is_kept_and_chroma_never_grows(tags: ColorTags, seed: int) -> None:
     along = (decoded * ab).sum(axis=-1) / asked
     across = np.abs(decoded[:, 0] * ab[:, 1] - decoded[:, 1] * ab[:, 0]) / asked
 
-    # One code of Cb or Cr is worth up to 2 units of a and b in the dark, and about 1 elsewhere.
-    unit = 2.5 / 2 ** (tags.bit_depth - 8)
+    # A code of Cb or Cr is worth up to 2 units of a and b in the dark; 1.2 was the worst of 400 000 colours.
+    unit = 1.5 / 2 ** (tags.bit_depth - 8)
     assert across.max() < unit
     assert (along - asked).max() < unit
 
@@ -259,9 +262,9 @@ def test_rgb_keeps_lightness(tags: ColorTags) -> None:
     rgb = compose_rgb(picture, 2 * ab.reshape(200, 200, 2).astype(np.float32), tags)
 
     drift = np.abs(rgb_to_lab(rgb / 255)[..., 0] - luma_to_lightness(picture, tags))
-    # Two roundings to 8 bit, of grey and of colour; a code is worth at most 0.46 of L*.
-    assert np.percentile(drift, 99.9) <= 1
-    assert drift.max() <= 1.5
+    # Two roundings to 8 bit, of grey and of colour, and a code is worth up to 0.46 of L*.
+    assert np.percentile(drift, 99.9) < 0.5
+    assert drift.max() < 1
 
 
 @given(seed=seeds)
@@ -273,9 +276,10 @@ def test_rgb_keeps_hue_and_chroma_where_they_fit(seed: int) -> None:
 
     rgb = compose_rgb(luma[None], ab[None].astype(np.float32), tags)[0]
 
-    error = np.abs(rgb - exact * 255)[is_inside]
-    assert np.mean(error) <= 1
-    assert np.max(error) <= 8
+    error = np.hypot(*(rgb_to_lab(rgb / 255)[:, 1:] - ab)[is_inside].T)
+    # 0.28 on average over 170 000 colours, and 0.76 for 99 %, most of it rounding to 8 bit; more next to a jump.
+    assert error.mean() < 1
+    assert (error > 1).mean() < 0.06
 
 
 @given(seed=seeds)
@@ -287,7 +291,7 @@ def test_rgb_keeps_hue_where_chroma_does_not_fit(seed: int) -> None:
     decoded = rgb_to_lab(compose_rgb(luma[None], ab[None].astype(np.float32), tags)[0] / 255)[:, 1:]
 
     across = np.abs(decoded[:, 0] * ab[:, 1] - decoded[:, 1] * ab[:, 0]) / 300
-    assert across.max() < 3
+    assert across.max() < 2  # 1.5 was the worst of 400 000 colours
 
 
 def test_rgb_of_no_chroma_is_grey() -> None:

@@ -131,7 +131,9 @@ async def test_samples_beyond_10_bits_are_refused(stub: pb_grpc.ColorizerStub) -
 
     answer = await converse(stub, [config(pixel_format=pb.PIXEL_FORMAT_GRAY10LE), good, frame(1, plane.tobytes())])
 
+    assert answer.refusal is not None
     assert answer.field_at_fault == "frame.planes[0]"
+    assert error_info(answer.refusal).metadata["last_accepted_seq"] == "0"
     assert [f.seq for f in answer.frames] == [0]
 
 

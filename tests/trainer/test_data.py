@@ -74,7 +74,7 @@ def test_a_corrupt_photograph_is_named_and_replaced(tmp_path: Path, caplog: pyte
 
 
 def test_a_folder_without_photographs_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="no tar shards and no photographs"):
+    with pytest.raises(InvalidInputError, match="photographs: there are none under"):
         read_shards(tmp_path)
 
 

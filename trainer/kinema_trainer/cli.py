@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from kinema_core.bundle import DEFAULT_BUNDLE, list_bundles, load_bundle
+from kinema_core.bundle import list_bundles, load_bundle
 from kinema_core.engines.select import open_engine
 from kinema_core.errors import InvalidInputError
 from kinema_trainer.evaluate import Evaluation, evaluate_photos
@@ -114,15 +114,14 @@ def evaluate(
 
 def models() -> None:
     """List the model bundles that come with Kinema."""
-    table = Table("name", "version", "parameters", "working size", "scores", "digest")
+    table = Table("model", "version", "parameters", "size", "PSNR", "CIEDE2000", "digest")
     for folder in list_bundles():
         bundle = load_bundle(folder)
         manifest = bundle.manifest
-        scores = "  ".join(f"{name} {value:.3g}" for name, value in manifest.scores.items())
-        is_default = " (default)" if folder == DEFAULT_BUNDLE else ""
+        scores = (f"{manifest.scores[name]:.2f}" if name in manifest.scores else "-" for name in ("psnr", "delta_e"))
         table.add_row(
-            manifest.name + is_default, manifest.version, f"{manifest.num_parameters:,}", str(manifest.working_size),
-            scores, bundle.digest[:12],
+            manifest.name, manifest.version, f"{manifest.num_parameters / 1e6:.1f} M", f"{manifest.working_size} px",
+            *scores, bundle.digest[:12],
         )  # fmt: skip
     console.print(table)
 

@@ -67,7 +67,7 @@ def read_shards(source: Path) -> dict[str, bytes]:
                 if Path(member.name).suffix.lower() in PHOTO_SUFFIXES and (stream := archive.extractfile(member)):
                     encoded[member.name] = stream.read()
     if not encoded:
-        raise InvalidInputError("data", f"no tar shards and no photographs under {source}")
+        raise InvalidInputError("photographs", f"there are none under {source}, neither in tar shards nor as files")
     return encoded
 
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_core.color.gamut import NUM_HUES, max_chroma_by_hue, walk_slice
+from kinema_core.color.gamut import HUES, NUM_HUES, max_chroma_by_hue, walk_slice
 from kinema_core.color.lab import lab_to_rgb, rgb_to_lab
 from kinema_core.color.ycbcr import chroma_scale, luma_levels, table_by_code
 from kinema_core.frames import ColorRange, ColorTags, Matrix
@@ -98,10 +98,11 @@ def _build(matrix: Matrix, color_range: ColorRange, bit_depth: int) -> ChromaTab
         column, row = (side * n for n in divmod(code, _TILES_IN_COLUMN))
         if 0 < level < 1:
             edge = rgb_to_lab(walk_slice(level, matrix.luma_weights))
-            max_chroma[code] = max_chroma_by_hue(edge)
+            max_chroma[code] = allowed = max_chroma_by_hue(edge)
             tile, previous_tile = _fit_tile(edge, side), tile
             above_grey = _move(above_grey, previous_tile, tile)
-            for plane, chroma in zip((cb, cr), _solve_tile(level, matrix, tile, edge, above_grey), strict=True):
+            nodes = _nodes_in_use(allowed, tile)
+            for plane, chroma in zip((cb, cr), _solve_tile(level, matrix, tile, nodes, above_grey), strict=True):
                 stored = np.rint((chroma * span + neutral) * one) + lowest
                 plane[row : row + side, column : column + side] = stored.clip(0, 65535)
         nodes_per_unit[code] = 1 / tile.step
@@ -144,22 +145,23 @@ def _move(values: F32, old: _Tile, new: _Tile) -> F32:
     return np.asarray(moved, np.float32)
 
 
-def _nodes_in_use(edge: NDArray[np.float64], tile: _Tile) -> Nodes:
-    """Return the nodes inside the gamut, and those outside that are read at its edge, with their neighbours."""
-    corners = np.rint(edge[:, [2, 1]] / tile.step + (tile.zero_column, tile.zero_row)).astype(np.int32)
+def _nodes_in_use(max_chroma: NDArray[np.float64], tile: _Tile) -> Nodes:
+    """Return the nodes up to `max_chroma`, and those beyond that are read at its edge, with their neighbours."""
+    columns = tile.zero_column + max_chroma * np.sin(HUES) / tile.step
+    rows = tile.zero_row + max_chroma * np.cos(HUES) / tile.step
+    corners = np.rint(np.column_stack([columns, rows])).astype(np.int32)
     inside = cv2.fillPoly(np.zeros((tile.side, tile.side), np.uint8), [corners], 1)
-    rows, columns = np.nonzero(np.asarray(cv2.dilate(inside, np.ones((7, 7), np.uint8))))
-    return rows, columns
+    used_rows, used_columns = np.nonzero(np.asarray(cv2.dilate(inside, np.ones((7, 7), np.uint8))))
+    return used_rows, used_columns
 
 
 def _solve_tile(
-    level: float, matrix: Matrix, tile: _Tile, edge: NDArray[np.float64], above_grey: F32
+    level: float, matrix: Matrix, tile: _Tile, nodes: Nodes, above_grey: F32
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return Cb and Cr at the nodes, each (side, side) and 0 for neutral, of colours with Y' = `level`.
 
     `above_grey` is by how much L* exceeds that of a grey, (side, side): a guess on entry, the solution on return.
     """
-    nodes = _nodes_in_use(edge, tile)
     lab = np.empty((len(nodes[0]), 3), np.float32)
     lab[:, 1] = (nodes[0] - tile.zero_row) * tile.step
     lab[:, 2] = (nodes[1] - tile.zero_column) * tile.step

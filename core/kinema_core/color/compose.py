@@ -7,7 +7,7 @@ kernel anew.
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -20,17 +20,19 @@ from kinema_core.color.ycbcr import luma_levels, table_by_code
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorRange, ColorTags, Plane
 
+F32: TypeAlias = NDArray[np.float32]
+
 _STRIP_PIXELS: Final = 1 << 16
 
 
-def compose_chroma(luma_half: Plane, ab: NDArray[np.float32], tags: ColorTags) -> tuple[Plane, Plane]:
+def compose_chroma(luma_half: Plane, ab: F32, tags: ColorTags) -> tuple[Plane, Plane]:
     """Return (Cb, Cr) of the colours that have this Y' and Lab chroma (a, b).
 
     `luma_half` is (h, w) of Y' codes as `tags` says, `ab` is (h, w, 2); both results are (h, w) of the type of
     `luma_half`. Where Lab chroma does not fit the gamut at that Y', it is reduced and the hue kept; in foot- and
-    headroom, as in black and white, nothing fits and the result is neutral. Errors against exact arithmetic are below
-    1 code in 8 bit and 2 codes in 10 bit, half a code of it rounding, except within 0.2 degrees of a hue at which the
-    gamut's edge jumps.
+    headroom, as in black and white, nothing fits and the result is neutral. Of 8-bit codes none is off by more than 1
+    from exact arithmetic (99 % are the nearest code), of 10-bit codes 1 in 1000 by more than 1.3; half a code of this
+    is rounding. Only within 0.2 degrees of a hue at which the gamut's edge jumps may chroma be cut short.
 
     Raises:
         InvalidInputError: the shapes do not match.
@@ -39,32 +41,28 @@ def compose_chroma(luma_half: Plane, ab: NDArray[np.float32], tags: ColorTags) -
     table = chroma_table(tags)
     cb, cr = np.empty_like(luma_half), np.empty_like(luma_half)
     for strip in _strips(luma_half):
-        columns, rows = _find_nodes(table, luma_half[strip], ab[strip, :, 0], ab[strip, :, 1])
+        columns, rows = _find_nodes(table, luma_half[strip], *_planes(ab[strip]))
         cb[strip] = _read_codes(table, table.cb, columns, rows)
         cr[strip] = _read_codes(table, table.cr, columns, rows)
     return cb, cr
 
 
-def _find_nodes(
-    table: ChromaTable, luma: Plane, a: NDArray[np.float32], b: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _find_nodes(table: ChromaTable, luma: Plane, a: F32, b: F32) -> tuple[F32, F32]:
     """Return where the table's tiles hold (Y', a, b), brought into the gamut: columns and rows, both (h, w)."""
-    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     hue = np.arctan2(b, a)
     hue += np.float32(np.pi)
     hue *= np.float32(1 / HUE_STEP)
     scale = _read(table.max_chroma, hue, luma.astype(np.float32))
     scale /= np.maximum(cv2.magnitude(a, b), scale)
     scale *= cv2.LUT(luma, table.nodes_per_unit)
-    columns, rows = b * scale, a * scale
-    columns += cv2.LUT(luma, table.column)
-    rows += cv2.LUT(luma, table.row)
-    return columns, rows
+    a *= scale
+    b *= scale
+    a += cv2.LUT(luma, table.row)
+    b += cv2.LUT(luma, table.column)
+    return b, a
 
 
-def _read_codes(
-    table: ChromaTable, stored: NDArray[np.uint16], columns: NDArray[np.float32], rows: NDArray[np.float32]
-) -> NDArray[np.uint16]:
+def _read_codes(table: ChromaTable, stored: NDArray[np.uint16], columns: F32, rows: F32) -> NDArray[np.uint16]:
     codes = _read(stored, columns, rows)
     np.clip(codes, table.lowest, table.highest, out=codes)
     codes -= table.lowest - (1 << table.fraction_bits - 1)
@@ -72,7 +70,7 @@ def _read_codes(
     return codes
 
 
-def compose_rgb(luma: Plane, ab: NDArray[np.float32], tags: ColorTags) -> NDArray[np.uint8]:
+def compose_rgb(luma: Plane, ab: F32, tags: ColorTags) -> NDArray[np.uint8]:
     """Return sRGB (H, W, 3) of the colours that have the L* of this Y' and Lab chroma (a, b).
 
     `luma` is (H, W) of Y' codes as `tags` says, `ab` is (H, W, 2). Where the chroma does not fit the gamut at that
@@ -85,25 +83,27 @@ def compose_rgb(luma: Plane, ab: NDArray[np.float32], tags: ColorTags) -> NDArra
     table, zero_row = rgb_table(), _zero_row_by_code(tags.color_range, tags.bit_depth)
     rgb = np.empty((*luma.shape, 3), np.uint8)
     for strip in _strips(luma):
-        inside = _limit(ab[strip])
-        columns, rows = inside[..., 0] * np.float32(1 / AB_STEP), inside[..., 1] * np.float32(1 / AB_STEP)
+        columns, rows = _limit(*_planes(ab[strip]))
+        columns *= np.float32(1 / AB_STEP)
         columns += AB_LIMIT / AB_STEP
+        rows *= np.float32(1 / AB_STEP)
         rows += cv2.LUT(luma[strip], zero_row)
         cv2.cvtColor(_read(table, columns, rows), cv2.COLOR_BGRA2BGR, dst=rgb[strip])
     return rgb
 
 
-def _limit(ab: NDArray[np.float32]) -> NDArray[np.float32]:
+def _limit(a: F32, b: F32) -> tuple[F32, F32]:
     """Scale what lies outside the table, and so far outside the gamut, to the table's border; hue is kept."""
-    if cv2.norm(ab, cv2.NORM_INF) <= AB_LIMIT:
-        return ab
     limit = np.float32(AB_LIMIT)
-    scale: NDArray[np.float32] = limit / np.maximum(np.abs(ab).max(axis=-1, keepdims=True), limit)
-    return ab * scale
+    if max(cv2.norm(a, cv2.NORM_INF), cv2.norm(b, cv2.NORM_INF)) > limit:
+        scale = limit / np.maximum(np.maximum(np.abs(a), np.abs(b)), limit)
+        a *= scale
+        b *= scale
+    return a, b
 
 
 @cache
-def _zero_row_by_code(color_range: ColorRange, bit_depth: int) -> NDArray[np.float32]:
+def _zero_row_by_code(color_range: ColorRange, bit_depth: int) -> F32:
     """Return the row of a = b = 0 in the table of RGB, by Y' code."""
     grey = np.rint(np.clip(luma_levels(color_range, bit_depth), 0, 1) * 255)
     return table_by_code(grey * TILE_SIDE + AB_LIMIT / AB_STEP)
@@ -115,10 +115,15 @@ def _strips(luma: Plane) -> Iterator[slice]:
     return (slice(top, top + num_rows) for top in range(0, height, num_rows))
 
 
-def _read(table: NDArray[Any], columns: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[Any]:
+def _planes(ab: F32) -> tuple[F32, F32]:
+    """Return a and b, each (h, w), contiguous and free to be written to."""
+    return ab[..., 0].copy(), ab[..., 1].copy()
+
+
+def _read(table: NDArray[Any], columns: F32, rows: F32) -> NDArray[Any]:
     return np.asarray(cv2.remap(table, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _check_shapes(luma: Plane, ab: NDArray[np.float32]) -> None:
+def _check_shapes(luma: Plane, ab: F32) -> None:
     if ab.shape != (*luma.shape, 2):
         raise InvalidInputError("ab", f"must be {(*luma.shape, 2)} for luma {luma.shape}, got {ab.shape}")

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 NUM_HUES: Final = 2048
 HUE_STEP: Final = 2 * np.pi / NUM_HUES
 """Radians."""
+HUES: Final = np.linspace(-np.pi, np.pi, NUM_HUES + 1)
+"""Radians; both ends are the same hue."""
 
-_HUES: Final = np.linspace(-np.pi, np.pi, NUM_HUES + 1)
 _NUM_STEPS: Final = 4096
 _OVERLAP: Final = _NUM_STEPS // 16
 """How many steps are walked again beyond either end of the circle, so that no hue lies outside the walk."""
@@ -35,11 +36,12 @@ def walk_slice(level: float, weights: tuple[float, float, float]) -> NDArray[np.
 
 
 def max_chroma_by_hue(edge: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the chroma up to which all colours of a hue are inside, from a walk round the `edge` in Lab, (n, 3).
+    """Return the chroma beyond which no colour of a hue is inside, from a walk round the `edge` in Lab, (n, 3).
 
-    The result is (NUM_HUES + 1,), for hues from -pi to pi in steps of HUE_STEP. A few dark hues leave the gamut and
-    enter it again at a higher chroma: the edge turns back there, and a ray meets it three times. The first time
-    counts.
+    The result is (NUM_HUES + 1,), for hues from -pi to pi in steps of HUE_STEP. At a few hues (deep blue and red in the
+    dark, yellow near white) the gamut has a notch: a ray leaves it, enters it again and leaves it for good. The last
+    time counts. What lies in a notch is then left as it is, outside by at most 3 of 255 codes; were it the first time,
+    yellows that do fit would lose up to half of their chroma.
     """
     edge = np.roll(edge, -int(np.argmin(np.arctan2(edge[:, 2], edge[:, 1]))), axis=0)
     hue = np.unwrap(np.arctan2(edge[:, 2], edge[:, 1]))
@@ -48,10 +50,11 @@ def max_chroma_by_hue(edge: NDArray[np.float64]) -> NDArray[np.float64]:
     hue = np.concatenate([hue[-_OVERLAP:] - 2 * np.pi, hue, hue[:_OVERLAP] + 2 * np.pi])
     chroma = np.hypot(edge[:, 1], edge[:, 2])
     chroma = np.concatenate([chroma[-_OVERLAP:], chroma, chroma[:_OVERLAP]])
-    # Of the three, one lies where the hue is the highest so far, one where it is the lowest yet to come.
+    # The walk's hue turns back at a notch. Of the three times, the first and the last lie where the hue is the highest
+    # so far, or the lowest yet to come.
     so_far = hue >= np.maximum.accumulate(hue)
     yet_to_come = hue <= np.minimum.accumulate(hue[::-1])[::-1]
-    return np.minimum(
-        np.interp(_HUES, hue[so_far], chroma[so_far]),
-        np.interp(_HUES, hue[yet_to_come], chroma[yet_to_come]),
+    return np.maximum(
+        np.interp(HUES, hue[so_far], chroma[so_far]),
+        np.interp(HUES, hue[yet_to_come], chroma[yet_to_come]),
     )

@@ -36,7 +36,10 @@ class StreamCopies:
             reason = self._add(stream, container)
             if reason:
                 kind = f"{stream.type}/{_codec_name(stream)}"
-                _log.warning("stream_not_copied index=%d kind=%s reason='%s'", stream.index, kind, reason)
+                _log.warning(
+                    "stream_not_copied index=%d kind=%s reason='%s' advice='.mkv holds most streams'",
+                    stream.index, kind, reason,
+                )  # fmt: skip
 
     def readdress(self, packet: Packet[Stream]) -> bool:
         """Make `packet` one of the new container; False where its stream is not copied.

@@ -30,7 +30,7 @@ class ColorizerStub:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was accepted.
+    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     def __init__(self, channel):
@@ -61,7 +61,7 @@ class ColorizerServicer:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was accepted.
+    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     def ColorizeFrames(self, request_iterator, context):
@@ -121,7 +121,7 @@ class Colorizer:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was accepted.
+    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     @staticmethod

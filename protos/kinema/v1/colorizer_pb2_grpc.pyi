@@ -31,7 +31,7 @@ class ColorizerStub:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was accepted.
+    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     @_typing.overload
@@ -57,7 +57,7 @@ class ColorizerAsyncStub(ColorizerStub):
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was accepted.
+    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -79,7 +79,7 @@ class ColorizerServicer(metaclass=_abc_1.ABCMeta):
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was accepted.
+    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     @_abc_1.abstractmethod
