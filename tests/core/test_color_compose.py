@@ -20,7 +20,7 @@ F64 = NDArray[np.float64]
 
 ALL_TAGS = [ColorTags(*choice) for choice in itertools.product(Matrix, ColorRange, (8, 10))]
 
-# Half a code is rounding; interpolation between nodes adds 0.3 in 8 bit and 1.8 in 10 bit, the worst of 500 000 colours.
+# Half a code is rounding; interpolation between nodes adds up to 0.3 in 8 bit and 1.8 in 10 bit (of 500 000 colours).
 TOLERANCE = {8: 1.0, 10: 2.5}
 
 some_tags = st.sampled_from(ALL_TAGS)
