@@ -73,7 +73,7 @@ class _Tile:
 def chroma_table(tags: ColorTags) -> ChromaTable:
     """Return the tables for `tags`. Thread-safe.
 
-    The first call builds them: 0.7 seconds of one core for 8 bit, 2 for 10 bit.
+    The first call builds them: 0.7 seconds of one core for 8 bit, 2.3 for 10 bit.
     """
     with _building:
         return _build(tags.matrix, tags.color_range, tags.bit_depth)
@@ -174,9 +174,7 @@ def _solve_tile(
     kr, _, kb = matrix.luma_weights
     planes[0][nodes] = (rgb[:, 2] - level) / (2 * (1 - kb))
     planes[1][nodes] = (rgb[:, 0] - level) / (2 * (1 - kr))
-    cb, cr = (_balance(plane) for plane in planes)
-    cb[tile.zero_row, tile.zero_column] = cr[tile.zero_row, tile.zero_column] = 0
-    return cb, cr
+    return _balance(planes[0]), _balance(planes[1])
 
 
 def _solve_lightness(level: float, luma_weights: F32, lab: F32) -> None:
