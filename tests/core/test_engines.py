@@ -1,5 +1,6 @@
 """Every engine keeps the contract of engines/engine.py; the first that runs is taken."""
 
+import ctypes
 import logging
 import subprocess
 import sys
@@ -331,3 +332,27 @@ def test_a_runtime_reports_nothing_to_its_maker(name: str, bundle: Bundle, tmp_p
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
 
     assert list(home.rglob("*")) == []  # both leave an identifier there before they report
+
+
+class SignalStack(ctypes.Structure):
+    """`stack_t` of sigaltstack(2)."""
+
+    _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+def signal_stack() -> tuple[int | None, int]:
+    stack = SignalStack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    return stack.address, stack.size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sigaltstack(2) with Linux's layout")
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_opening_an_engine_leaves_the_thread_its_signal_stack(tmp_path: Path, name: str) -> None:
+    """A stack that an engine brought and later frees would crash the process at its next signal."""
+    before = signal_stack()
+
+    engine = open_engine(tiny_bundle(tmp_path / "bundle"), name).engine
+
+    assert signal_stack() == before
+    engine.close()

@@ -6,6 +6,7 @@ or batch would first wait a quarter of a second, and the last bits would be othe
 """
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from kinema_core.bundle import ONNX_FILE, Bundle
@@ -55,6 +56,19 @@ class OpenVinoEngine:
             self._request = None
 
 
+def _load_core() -> tuple[Any, list[str]]:
+    """Load OpenVINO and its CPU plugin; return its core and what the CPU can do.
+
+    To be called on a thread that ends soon: the plugin gives the thread that loads it an alternate signal stack, and
+    frees that when it is unloaded, from whichever thread. A signal that then comes to the first one (SIGTERM to the
+    main thread, say) would crash the process (seen with OpenVINO 2026.4.1 and Python, whose handlers use such a stack).
+    """
+    with without_openvino_telemetry():
+        import openvino
+    core = openvino.Core()
+    return core, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def open_openvino(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> OpenVinoEngine:
     """Open a model on this machine's CPU.
 
@@ -71,10 +85,8 @@ def open_openvino(bundle: Bundle, *, precision: Precision = "f32", num_threads: 
     """
     check_options(precision, num_threads)
     try:
-        with without_openvino_telemetry():
-            import openvino
-        core = openvino.Core()
-        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        with ThreadPoolExecutor(1, thread_name_prefix="kinema-openvino") as pool:
+            core, capabilities = pool.submit(_load_core).result()
     except (ImportError, OSError, RuntimeError, AttributeError) as err:
         raise EngineUnavailableError(f"OpenVINO does not load here ({err}); {_ADVICE}") from err
     if precision == "bf16" and "BF16" not in capabilities:
