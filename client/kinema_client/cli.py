@@ -15,6 +15,7 @@ from kinema_client.commands.colorize import colorize
 from kinema_client.commands.doctor import doctor
 from kinema_client.edges import EdgeCommand, advice_on_missing
 from kinema_core.errors import KinemaError
+from kinema_core.log_fields import FieldsFormatter
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(colorize)
@@ -51,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 for success, 1 where something failed, 2 for a command that was not understood, 130 after Ctrl-C.
     """
-    logging.basicConfig(format="kinema: %(levelname)s: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(FieldsFormatter("kinema: %(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     commands = command_group(importlib.metadata.entry_points(group="kinema.commands"))
     try:
         commands.main(arguments, prog_name="kinema")

@@ -1,7 +1,6 @@
 """`kinema serve`."""
 
 import asyncio
-import copy
 import logging
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 
 from kinema_core.engines.engine import Precision
 from kinema_core.engines.select import ENGINE_NAMES
+from kinema_core.log_fields import FieldsFormatter
 from kinema_server.app import RunningServer, running_server, serve_until_signal
 from kinema_server.settings import Settings, settings_from
 
@@ -61,19 +61,6 @@ def serve(
         credits=num_credits,
     )
     asyncio.run(serve_until_signal(running_server(settings), _announce))
-
-
-class FieldsFormatter(logging.Formatter):
-    """Show an event with its fields: `server_started port=50051`."""
-
-    _OWN_NAMES = frozenset(vars(logging.makeLogRecord({})))
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Put the fields behind the event, and a traceback behind both."""
-        fields = [f"{name}={value}" for name, value in vars(record).items() if name not in self._OWN_NAMES]
-        shown = copy.copy(record)
-        shown.msg, shown.args = " ".join([record.getMessage(), *fields]), ()
-        return super().format(shown)
 
 
 def _announce(server: RunningServer) -> None:

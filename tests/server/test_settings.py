@@ -9,7 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from kinema_core.errors import InvalidInputError
-from kinema_server.cli import FieldsFormatter, serve
+from kinema_core.log_fields import FieldsFormatter
+from kinema_server.cli import serve
 from kinema_server.settings import Settings, settings_from
 
 VARIABLES = {
