@@ -1,0 +1,1 @@
+"""Scores of a model on photographs. Needs no torch, but for the scores that compare learned features."""
