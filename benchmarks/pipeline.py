@@ -81,7 +81,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="how often each way is measured (default: 5)")
     parser.add_argument("--frames", type=int, default=96, help="frames of the clip, at most 108 (default: 96)")
     parser.add_argument("--engine", default="auto", choices=("auto", "openvino", "onnxruntime"))
-    parser.add_argument("--precision", default="f32", choices=("f32", "bf16"))
+    parser.add_argument("--precision", default="f32", choices=("f32", "bf16", "int8"))
     parser.add_argument("--threads", type=int, help="threads of the engine (default: one a CPU)")
     parser.add_argument("--model", type=Path, default=os.environ.get("KINEMA_MODEL"), help="folder of a bundle")
     return parser.parse_args()

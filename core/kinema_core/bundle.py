@@ -1,4 +1,4 @@
-"""A model bundle: a folder with `manifest.json`, `model.onnx` and `MODEL_CARD.md`.
+"""A model bundle: a folder with `manifest.json`, `model.onnx`, `MODEL_CARD.md` and, if it has one, `model.int8.onnx`.
 
 The manifest names every other file with its SHA-256. Nothing in the folder is parsed before its digest matches, and
 the bytes that were hashed are the bytes that an engine gets: the disk is read once. A file that the manifest does not
@@ -24,6 +24,8 @@ from kinema_core.errors import BundleError
 FORMAT_VERSION: Final = 1
 MANIFEST_FILE: Final = "manifest.json"
 ONNX_FILE: Final = "model.onnx"
+INT8_ONNX_FILE: Final = "model.int8.onnx"
+"""The same model, quantized: convolutions in 8 bits between QuantizeLinear and DequantizeLinear; may be absent."""
 CARD_FILE: Final = "MODEL_CARD.md"
 MAX_BUNDLE_BYTES: Final = 40_000_000
 MAX_MANIFEST_BYTES: Final = 1_000_000
@@ -99,6 +101,13 @@ class Bundle:
     """SHA-256 of the manifest's bytes, 64 hex digits. The manifest holds all other digests, so this names the model."""
     onnx: bytes = field(repr=False)
     """The content of `model.onnx`, as hashed."""
+    int8_onnx: bytes | None = field(default=None, repr=False)
+    """The content of `model.int8.onnx`, as hashed; None where the bundle has none."""
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms in which the bundle holds its model: "f32", and "int8" where there is one."""
+        return ("f32",) if self.int8_onnx is None else ("f32", "int8")
 
 
 def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
@@ -118,7 +127,8 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
         except BundleError as err:
             raise BundleError(f"{folder / MANIFEST_FILE}: {err}") from err
         contents = _read_verified(folder, manifest)
-    return Bundle(folder, manifest, hashlib.sha256(manifest_bytes).hexdigest(), contents[ONNX_FILE])
+    digest = hashlib.sha256(manifest_bytes).hexdigest()
+    return Bundle(folder, manifest, digest, contents[ONNX_FILE], contents.get(INT8_ONNX_FILE))
 
 
 def list_bundles(folder: Path = PACKAGED_BUNDLES) -> list[Path]:
@@ -127,8 +137,9 @@ def list_bundles(folder: Path = PACKAGED_BUNDLES) -> list[Path]:
 
 
 def write_bundle(
-    folder: str | os.PathLike[str], onnx: bytes, manifest: Manifest, model_card: str, *, overwrite: bool = False
-) -> Bundle:
+    folder: str | os.PathLike[str], onnx: bytes, manifest: Manifest, model_card: str, *,
+    int8_onnx: bytes | None = None, overwrite: bool = False,
+) -> Bundle:  # fmt: skip
     """Write a bundle, all of it or nothing, and return it as read back; `manifest.files` is filled in here.
 
     Raises:
@@ -137,6 +148,8 @@ def write_bundle(
     """
     folder = Path(folder)
     contents = {ONNX_FILE: onnx, CARD_FILE: model_card.encode()}
+    if int8_onnx is not None:
+        contents[INT8_ONNX_FILE] = int8_onnx
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST_FILE] = _manifest_bytes(dataclasses.replace(manifest, files=digests))
     num_bytes = sum(map(len, contents.values()))

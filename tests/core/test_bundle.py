@@ -52,6 +52,26 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
 
 
+def test_a_bundle_may_hold_its_model_in_int8_as_well(tmp_path: Path) -> None:
+    written = write_bundle(tmp_path / "both", b"the model", MANIFEST, "# Card\n", int8_onnx=b"in 8 bits")
+    plain = write_bundle(tmp_path / "plain", b"the model", MANIFEST, "# Card\n")
+
+    both = load_bundle(tmp_path / "both")
+
+    assert (both.onnx, both.int8_onnx, both.forms) == (b"the model", b"in 8 bits", ("f32", "int8"))
+    assert both.manifest.files["model.int8.onnx"] == hashlib.sha256(b"in 8 bits").hexdigest()
+    assert both.digest == written.digest != plain.digest
+    assert (plain.int8_onnx, plain.forms) == (None, ("f32",))
+
+
+def test_an_int8_form_that_was_altered_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "both", b"the model", int8_onnx=b"in 8 bits")
+    (bundle.path / "model.int8.onnx").write_bytes(b"in 7 bits")
+
+    with pytest.raises(BundleError, match=r"model\.int8\.onnx is not the file"):
+        load_bundle(bundle.path)
+
+
 names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
 sentences = st.text(min_size=1, max_size=30).filter(str.strip)
 

@@ -19,7 +19,14 @@ from kinema_core.engines.engine import Engine, check_ab
 from kinema_core.engines.openvino import open_openvino
 from kinema_core.engines.select import ENGINES, open_engine
 from kinema_core.errors import BundleError, EngineError, EngineUnavailableError, InvalidInputError
-from tests.core.tiny_models import WEIGHTS, convolution_onnx, convolve, tiny_bundle
+from tests.core.tiny_models import (
+    WEIGHTS,
+    convolution_onnx,
+    convolve,
+    quantized_convolve,
+    quantized_onnx,
+    tiny_bundle,
+)
 
 F32 = NDArray[np.float32]
 
@@ -127,6 +134,47 @@ def test_bf16_is_near_and_really_bf16(bundle: Bundle, tmp_path: Path, fine_weigh
     largest = convolve(lightness, np.abs(WEIGHTS), 5.0)
     np.testing.assert_array_less(np.abs(ab - convolve(lightness)), largest * 4 * 2.0**-9)
     assert detail(lost) < 0.01 * detail(convolve(fine_lightness(), fine_weights))
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_int8_runs_the_quantized_form_and_f32_the_other(name: str, tmp_path: Path) -> None:
+    both = tiny_bundle(tmp_path / "both", int8_onnx=quantized_onnx())
+    lightness = random_lightness(0, 2)
+
+    f32, int8 = (open_engine(both, name, precision=precision).engine for precision in ("f32", "int8"))
+
+    assert (f32.precision, int8.precision) == ("f32", "int8")
+    np.testing.assert_allclose(f32.infer(lightness), convolve(lightness), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(int8.infer(lightness), quantized_convolve(lightness), rtol=0, atol=TOLERANCE)
+    assert np.abs(int8.infer(lightness) - f32.infer(lightness)).max() > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_the_bits_of_int8_depend_neither_on_threads_nor_on_company(name: str, tmp_path: Path) -> None:
+    both = tiny_bundle(tmp_path / "both", int8_onnx=quantized_onnx())
+    lightness = random_lightness(1, 3)
+
+    alone, together = (open_engine(both, name, precision="int8", num_threads=n).engine for n in (1, 3))
+
+    np.testing.assert_array_equal(
+        together.infer(lightness), np.concatenate([alone.infer(picture[None]) for picture in lightness])
+    )
+
+
+@pytest.mark.parametrize("name", ["auto", *ENGINES])
+def test_a_bundle_without_an_int8_form_says_what_it_has(name: str, bundle: Bundle) -> None:
+    with pytest.raises(EngineUnavailableError, match="'tiny' has no int8 form, only f32") as caught:
+        open_engine(bundle, name, precision="int8")
+
+    assert "no engine runs" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_an_int8_form_that_is_no_kinema_model_is_named(name: str, tmp_path: Path) -> None:
+    both = tiny_bundle(tmp_path / "both", int8_onnx=convolution_onnx(input_name="grey"))
+
+    with pytest.raises(BundleError, match=r"model\.int8\.onnx must take lightness"):
+        open_engine(both, name, precision="int8")
 
 
 def test_the_input_is_only_read_and_the_result_is_the_callers_own(engine: Engine) -> None:
@@ -295,7 +343,7 @@ def test_a_model_that_is_no_kinema_model_is_not_tried_on_every_engine(tmp_path: 
     ("name", "precision", "num_threads", "field", "allowed"),
     [
         ("tensorflow", "f32", None, "engine", "auto, openvino, onnxruntime"),
-        ("auto", "f64", None, "precision", "f32 or bf16"),
+        ("auto", "f64", None, "precision", "f32, bf16, int8"),
         ("auto", "f32", 0, "num_threads", "at least 1"),
     ],
 )

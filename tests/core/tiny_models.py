@@ -47,7 +47,42 @@ def convolution_onnx(
     return bytes(model.SerializeToString())
 
 
-def convolve(lightness: F32, weights: F32 = WEIGHTS, bias: F32 | float = BIAS) -> F64:
+QUANTIZED_STEP = 0.002
+"""Of the weights of `quantized_onnx`; that of L* is 0.5."""
+
+
+def quantized_onnx(step: float = QUANTIZED_STEP) -> bytes:
+    """Return the convolution in 8 bits: L* in steps of 0.5, weights in `step`; between QuantizeLinear and back."""
+    weights = np.clip(np.rint(WEIGHTS / step), -127, 127).astype(np.int8)
+    constants = {
+        "lightness_step": np.float32(0.5), "lightness_zero": np.uint8(0), "weight_step": np.float32(step),
+        "weight_zero": np.int8(0), "weight_codes": weights, "bias": BIAS,
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["lightness", "lightness_step", "lightness_zero"], ["codes"]),
+        helper.make_node("DequantizeLinear", ["codes", "lightness_step", "lightness_zero"], ["coarse"]),
+        helper.make_node("DequantizeLinear", ["weight_codes", "weight_step", "weight_zero"], ["weight"]),
+        helper.make_node("Conv", ["coarse", "weight", "bias"], ["ab"], strides=[2, 2], pads=[1, 1, 1, 1]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny_int8",
+        [helper.make_tensor_value_info("lightness", TensorProto.FLOAT, ["batch", 1, "height", "width"])],
+        [helper.make_tensor_value_info("ab", TensorProto.FLOAT, ["batch", 2, "half_height", "half_width"])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def quantized_convolve(lightness: F32, step: float = QUANTIZED_STEP) -> F64:
+    """Compute in float64 what `quantized_onnx` gives."""
+    weights = np.clip(np.rint(WEIGHTS / step), -127, 127).astype(np.float64) * np.float32(step)
+    return convolve((np.rint(lightness / np.float32(0.5)) * 0.5).astype(np.float32), weights)
+
+
+def convolve(lightness: F32, weights: F32 | F64 = WEIGHTS, bias: F32 | float = BIAS) -> F64:
     """Compute in float64 what the model gives: (B, 1, h, w) -> (B, 2, h/2, w/2)."""
     padded = np.pad(lightness[:, 0].astype(np.float64), ((0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::2, ::2]
@@ -56,7 +91,10 @@ def convolve(lightness: F32, weights: F32 = WEIGHTS, bias: F32 | float = BIAS) -
     return ab
 
 
-def tiny_bundle(folder: Path, onnx_bytes: bytes | None = None, **changes: Any) -> Bundle:
+def tiny_bundle(
+    folder: Path, onnx_bytes: bytes | None = None, *, int8_onnx: bytes | None = None, **changes: Any
+) -> Bundle:
     """Write a bundle of the tiny model, or of `onnx_bytes`, with the manifest `changes`."""
     manifest = dataclasses.replace(MANIFEST, **changes)
-    return write_bundle(folder, convolution_onnx() if onnx_bytes is None else onnx_bytes, manifest, "# Tiny\n")
+    onnx_bytes = convolution_onnx() if onnx_bytes is None else onnx_bytes
+    return write_bundle(folder, onnx_bytes, manifest, "# Tiny\n", int8_onnx=int8_onnx)

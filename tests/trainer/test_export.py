@@ -1,39 +1,37 @@
 """From a checkpoint to a bundle."""
 
 import hashlib
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from kinema_core.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from kinema_core.engines.select import open_engine
-from kinema_core.errors import BundleError, InvalidInputError
-from kinema_trainer.export import export_bundle, flat_scores, fold_norms, load_network, load_onnx_weights
-from kinema_trainer.models.residual_unet import ResidualUNet, ResidualUNetConfig
-from kinema_trainer.train import RunState, new_state
-from tests.trainer.recipes import TINY
+from kinema_core.engines.select import ENGINES, open_engine
+from kinema_core.errors import BundleError, EngineUnavailableError, InvalidInputError
+from kinema_trainer.evaluation.photo_set import PhotoSet
+from kinema_trainer.export import int8 as int8_module
+from kinema_trainer.export.card import flat_scores
+from kinema_trainer.export.export import Checks, Labels, export_bundle, scale_ab
+from kinema_trainer.export.onnx_file import load_onnx_weights
+from kinema_trainer.models.attention_unet import AttentionUNetConfig
+from kinema_trainer.models.lite0_unet import Lite0UNet, Lite0UNetConfig
+from kinema_trainer.models.pix2pix_unet import Pix2PixUNetConfig
+from kinema_trainer.models.residual_unet import ResidualUNetConfig
+from kinema_trainer.recipes.recipe import NetworkConfig
+from kinema_trainer.training.checkpoints import load_trained_network
+from tests.trainer.networks import SMALL, lively_network, random_lightness, write_lively_checkpoint
+from tests.trainer.photos import make_photo
+from tests.trainer.recipes import TINY, TINY_GAN
 
 MAX_AB_DIFFERENCE = 2e-3
 """Lab units: float32 sums in another order, over some fifty layers, on ab up to 100."""
 
-
-def lively_state() -> RunState:
-    """A network whose norms have statistics worth folding and whose head does not say grey."""
-    state = new_state(TINY, pretrained=False)
-    generator = torch.Generator().manual_seed(5)
-    for module in state.average.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0, 0.1, generator=generator)
-            module.running_var.uniform_(0.5, 1.5, generator=generator)
-            module.weight.data.uniform_(0.5, 1.5, generator=generator)
-    state.average.head.weight.data.normal_(0, 0.1, generator=generator)
-    return state
+LABELS = Labels(name="tiny", data="photographs of nothing", licence="MIT", working_size=32)
 
 
 def evaluation_of(bundle: Bundle) -> dict[str, Any]:
@@ -46,70 +44,85 @@ def evaluation_of(bundle: Bundle) -> dict[str, Any]:
         "photos": "val.tar",
         "size": 256,
         "onnx_digest": hashlib.sha256(bundle.onnx).hexdigest(),
-        "methods": {"model": score, "grey": score},
+        "methods": {"model": score, "grey": score | {"psnr": None}},
     }
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    path = tmp_path / "last.pt"
-    lively_state().save(path, TINY)
-    return path
+    return write_lively_checkpoint(tmp_path / "last.pt")
 
 
-def lightness(height: int = 64, width: int = 96) -> torch.Tensor:
-    return torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(2)) * 100
+@pytest.fixture
+def small_checkpoint(tmp_path: Path) -> Path:
+    return write_lively_checkpoint(tmp_path / "small.pt", SMALL)
 
 
-def test_folding_norms_leaves_the_function_as_it_is() -> None:
-    network = lively_state().average
-
-    folded = fold_norms(network)
-
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-    with torch.no_grad():
-        torch.testing.assert_close(folded(lightness()), network(lightness()), atol=MAX_AB_DIFFERENCE, rtol=0)
+@pytest.fixture
+def photos() -> PhotoSet:
+    return PhotoSet("val.tar", 32, {f"{seed}.jpg": make_photo(seed, 32, 32) for seed in range(50, 54)}, {})
 
 
-@pytest.mark.parametrize("engine_name", ["openvino", "onnxruntime"])
-@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96)])
-def test_an_exported_model_gives_what_torch_gives(
-    checkpoint: Path, tmp_path: Path, engine_name: str, height: int, width: int
-) -> None:
-    bundle = export_bundle(checkpoint, tmp_path / "bundle", name="tiny", version="1", data="", licence="Apache-2.0")
-    network, _ = load_network(checkpoint)
-    engine = open_engine(bundle, engine_name).engine
+@pytest.mark.parametrize(
+    "network",
+    [
+        TINY.network,
+        ResidualUNetConfig(channels=(4, 8)),
+        Pix2PixUNetConfig(channels=(4, 8, 8)),
+        AttentionUNetConfig(channels=(8, 8, 8, 8)),
+    ],
+    ids=lambda config: config.kind,
+)
+def test_an_exported_model_gives_what_torch_gives(tmp_path: Path, network: NetworkConfig) -> None:
+    checkpoint = write_lively_checkpoint(tmp_path / "last.pt", replace(TINY, network=network))
 
-    ab = engine.infer(lightness(height, width).numpy())
-    engine.close()
+    bundle = export_bundle(checkpoint, tmp_path / "bundle", LABELS)
 
-    with torch.no_grad():
-        expected = network(lightness(height, width)).numpy()
-    assert np.abs(expected).max() > 1, "a model that says grey would prove nothing"
-    np.testing.assert_allclose(ab, expected, atol=MAX_AB_DIFFERENCE)
+    trained = load_trained_network(checkpoint).network
+    assert (bundle.manifest.size_multiple, bundle.manifest.output_stride) == (
+        trained.size_multiple, trained.output_stride,
+    )  # fmt: skip
+    for name in ENGINES:
+        engine = open_engine(bundle, name).engine
+        for height, width in ((32, 32), (64, 96)):
+            with torch.no_grad():
+                expected = trained(random_lightness(height, width)).numpy()
+            assert expected.std() > 0.01, "a model that says grey would prove nothing"
+            ab = engine.infer(random_lightness(height, width).numpy())
+            np.testing.assert_allclose(ab, expected, atol=MAX_AB_DIFFERENCE)
+        engine.close()
 
 
 def test_the_weights_can_be_read_back_from_the_onnx_file(checkpoint: Path, tmp_path: Path) -> None:
-    bundle = export_bundle(checkpoint, tmp_path / "bundle", name="tiny", version="1", data="", licence="Apache-2.0")
-    network, _ = load_network(checkpoint)
+    bundle = export_bundle(checkpoint, tmp_path / "bundle", LABELS)
+    network = load_trained_network(checkpoint).network
 
-    read_back = load_onnx_weights(bundle.onnx, ResidualUNet(TINY.network))
+    read_back = load_onnx_weights(bundle.onnx, TINY.network.build())
 
     with torch.no_grad():
-        torch.testing.assert_close(read_back(lightness()), network(lightness()), atol=MAX_AB_DIFFERENCE, rtol=0)
+        torch.testing.assert_close(
+            read_back(random_lightness()), network(random_lightness()), atol=MAX_AB_DIFFERENCE, rtol=0
+        )
+
+
+def test_weights_of_another_network_are_not_read_back(small_checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export_bundle(small_checkpoint, tmp_path / "bundle", LABELS)
+
+    with pytest.raises(InvalidInputError, match="does not hold the weights of Lite0UNet"):
+        load_onnx_weights(bundle.onnx, TINY.network.build())
 
 
 @pytest.mark.parametrize("engine_name", ["openvino", "onnxruntime"])
 def test_the_shipped_model_gives_what_torch_gives(engine_name: str) -> None:
     bundle = load_bundle(DEFAULT_BUNDLE)
-    network = load_onnx_weights(bundle.onnx, ResidualUNet(ResidualUNetConfig())).eval()
+    network = load_onnx_weights(bundle.onnx, Lite0UNet(Lite0UNetConfig())).eval()
     engine = open_engine(bundle, engine_name).engine
 
-    ab = engine.infer(lightness(96, 160).numpy())
+    ab = engine.infer(random_lightness(96, 160).numpy())
     engine.close()
 
     with torch.no_grad():
-        expected = network(lightness(96, 160)).numpy()
+        expected = network(random_lightness(96, 160)).numpy()
     assert np.abs(expected).max() > 1, "a model that says grey would prove nothing"
     np.testing.assert_allclose(ab, expected, atol=MAX_AB_DIFFERENCE)
 
@@ -118,51 +131,115 @@ def test_a_bundle_is_not_written_over(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
 
     with pytest.raises(BundleError, match="is there already"):
-        export_bundle(checkpoint, tmp_path / "bundle", name="tiny", version="1", data="", licence="Apache-2.0")
+        export_bundle(checkpoint, tmp_path / "bundle", LABELS)
 
 
 def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "notes.pt").write_bytes(b"not a checkpoint")
 
     with pytest.raises(InvalidInputError, match=r"notes\.pt is not a checkpoint"):
-        load_network(tmp_path / "notes.pt")
+        export_bundle(tmp_path / "notes.pt", tmp_path / "bundle", LABELS)
 
 
-def test_the_card_and_the_manifest_state_the_scores(checkpoint: Path, tmp_path: Path) -> None:
-    def export(name: str, evaluation: dict[str, Any] | None) -> Bundle:
-        return export_bundle(
-            checkpoint, tmp_path / name, name="tiny", version="1", data="photographs of nothing", licence="MIT",
-            evaluation=evaluation,
-        )  # fmt: skip
+def test_the_card_and_the_manifest_state_the_scores(small_checkpoint: Path, tmp_path: Path) -> None:
+    evaluation = evaluation_of(export_bundle(small_checkpoint, tmp_path / "unscored", LABELS))
 
-    evaluation = evaluation_of(export("unscored", None))
-
-    bundle = export("scored", evaluation)
+    bundle = export_bundle(small_checkpoint, tmp_path / "scored", LABELS, evaluation=evaluation)
 
     card = (tmp_path / "scored" / "MODEL_CARD.md").read_text()
-    assert bundle.manifest.scores == flat_scores(evaluation)
-    assert bundle.manifest.scores["grey.psnr"] == 12.345
+    assert flat_scores(evaluation).items() <= bundle.manifest.scores.items()
+    assert bundle.manifest.scores["grey.ssim"] == 12.345
+    assert "grey.psnr" not in bundle.manifest.scores, "null in JSON: it was infinite"
     assert "3 photographs of `val.tar`" in card
     assert "photographs of nothing" in card
     assert "$" not in card
 
 
-def test_scores_of_another_model_are_refused(checkpoint: Path, tmp_path: Path) -> None:
-    bundle = export_bundle(checkpoint, tmp_path / "one", name="tiny", version="1", data="", licence="MIT")
+def test_the_card_and_the_manifest_state_costs_and_parity(small_checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export_bundle(small_checkpoint, tmp_path / "bundle", replace(LABELS, timing="3 ms on one core"))
+
+    scores, card = bundle.manifest.scores, (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert scores["gflops"] == lively_network(SMALL).describe(32).gflops > 0
+    assert all(0 <= scores[f"parity.{name}.f32.max_ab_difference"] < MAX_AB_DIFFERENCE for name in ENGINES)
+    assert "GFLOPs a picture of 32 px" in card
+    assert "3 ms on one core" in card
+    assert "| onnxruntime f32 |" in card
+    assert "has no INT8 form" in card
+    assert "`residual_unet`" in card
+
+
+def test_what_a_model_is_said_to_do_depends_on_its_losses(tmp_path: Path) -> None:
+    cards = []
+    for recipe in (SMALL, TINY_GAN):
+        checkpoint = write_lively_checkpoint(tmp_path / f"{recipe.name}.pt", recipe)
+        cards.append((export_bundle(checkpoint, tmp_path / recipe.name, LABELS).path / "MODEL_CARD.md").read_text())
+
+    assert ["pixel loss alone" in card for card in cards] == [True, False]
+    assert ["livelier than their mean" in card for card in cards] == [False, True]
+
+
+def test_scores_of_another_model_are_refused(small_checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export_bundle(small_checkpoint, tmp_path / "one", LABELS)
 
     with pytest.raises(InvalidInputError, match="evaluate it first"):
-        export_bundle(
-            checkpoint, tmp_path / "other", name="tiny", version="1", data="", licence="MIT", ab_gain=0.5,
-            evaluation=evaluation_of(bundle),
-        )  # fmt: skip
+        export_bundle(small_checkpoint, tmp_path / "other", LABELS, ab_gain=0.5, evaluation=evaluation_of(bundle))
 
 
-def test_a_gain_scales_ab(checkpoint: Path, tmp_path: Path) -> None:
-    whole, half = (
-        export_bundle(checkpoint, tmp_path / f"{gain}", name="tiny", version="1", data="", licence="MIT", ab_gain=gain)
-        for gain in (1.0, 0.5)
-    )
+def test_a_gain_scales_ab(small_checkpoint: Path, tmp_path: Path) -> None:
+    whole, half = (export_bundle(small_checkpoint, tmp_path / f"{gain}", LABELS, ab_gain=gain) for gain in (1.0, 0.5))
 
-    ab, half_ab = (open_engine(bundle).engine.infer(lightness().numpy()) for bundle in (whole, half))
+    ab, half_ab = (open_engine(bundle).engine.infer(random_lightness().numpy()) for bundle in (whole, half))
 
     np.testing.assert_allclose(half_ab, ab / 2, atol=MAX_AB_DIFFERENCE)
+
+
+def test_a_gain_goes_into_the_weights_of_a_linear_head() -> None:
+    network, scaled = lively_network(), lively_network()
+
+    scale_ab(scaled, 0.5)
+
+    with torch.no_grad():
+        torch.testing.assert_close(scaled(random_lightness()), network(random_lightness()) / 2)
+    assert torch.equal(scaled.state_dict()["head.weight"], network.state_dict()["head.weight"] / 2)
+
+
+def test_an_int8_form_comes_with_its_numbers(small_checkpoint: Path, tmp_path: Path, photos: PhotoSet) -> None:
+    calibration = [make_photo(seed, 32, 32) for seed in range(6)]
+
+    bundle = export_bundle(
+        small_checkpoint, tmp_path / "bundle", LABELS, Checks(photos=photos, calibration=calibration)
+    )
+
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert bundle.forms == ("f32", "int8")
+    assert bundle.manifest.scores["int8.openvino.psnr_loss"] <= int8_module.MAX_PSNR_LOSS
+    assert "calibrated on 6 training photographs" in card
+    assert "on 4 photographs of `val.tar`" in card
+
+
+def test_int8_without_validation_photographs_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="needs validation photographs"):
+        Checks(calibration=[make_photo(0, 32, 32)])
+
+
+def test_a_form_that_is_refused_leaves_nothing_behind(small_checkpoint: Path, tmp_path: Path, photos: PhotoSet) -> None:
+    checks = Checks(photos=photos, calibration=list(photos.truths.values()))
+
+    with pytest.raises(InvalidInputError, match="are calibrated on"):
+        export_bundle(small_checkpoint, tmp_path / "bundle", LABELS, checks)
+
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["small.pt"]
+
+
+def test_where_no_engine_runs_a_bundle_is_written_only_when_asked_for_and_says_so(
+    small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ENGINES:
+        monkeypatch.setitem(sys.modules, package, None)  # makes its import fail
+
+    with pytest.raises(EngineUnavailableError, match="export unchecked"):
+        export_bundle(small_checkpoint, tmp_path / "checked", LABELS)
+    export_bundle(small_checkpoint, tmp_path / "unchecked", LABELS, Checks(is_engine_needed=False))
+
+    assert not (tmp_path / "checked").exists()
+    assert "Not compared with torch" in (tmp_path / "unchecked" / "MODEL_CARD.md").read_text()

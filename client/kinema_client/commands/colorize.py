@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PIPE = "-"
 
 
-def colorize(  # noqa: PLR0917 - Typer makes options of plain parameters
+def colorize(
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="IN", help="A film, a photo, a folder of photos, or - for a pipe.")],
     target: Annotated[str, typer.Argument(metavar="OUT", help="Of the same kind; - for a pipe (Matroska).")],

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 EngineName = Literal["auto", "openvino", "onnxruntime"]
-Precision = Literal["f32", "bf16"]
+Precision = Literal["f32", "bf16", "int8"]
 Codec = Literal["h264", "hevc", "ffv1", "prores"]
 
 MODEL_VARIABLE = "KINEMA_MODEL"

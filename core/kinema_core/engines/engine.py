@@ -8,7 +8,8 @@ What every engine promises:
   later call writes to it. The input is only read.
 - **The same bits.** One engine gives the same input the same output, bit for bit, whatever else is in the batch,
   whatever sizes came before, and on however many threads. Between engines, precisions, versions of a
-  runtime and kinds of CPU the last bits differ, for their sums run in another order.
+  runtime and kinds of CPU the last bits differ, for their sums run in another order. In int8 such a last bit can tip a
+  rounding, and then ab differ by a step of 8 bits; CPUs without VNNI may saturate sums besides.
 - **Threads.** `infer` may be called from any thread. One inference runs at a time; a second call waits for the first.
 - **Errors.** A wrong input is an InvalidInputError before anything runs. What goes wrong after that is an EngineError,
   and so is a result that is not finite.
@@ -23,8 +24,8 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_core.bundle import Manifest
-from kinema_core.errors import EngineError, InvalidInputError
+from kinema_core.bundle import INT8_ONNX_FILE, ONNX_FILE, Bundle, Manifest
+from kinema_core.errors import EngineError, EngineUnavailableError, InvalidInputError
 from kinema_core.frames import MAX_SIDE
 
 F32 = NDArray[np.float32]
@@ -33,8 +34,11 @@ INPUT: Final = "lightness"
 OUTPUT: Final = "ab"
 """What the model's one input and one output are called in the ONNX file."""
 
-Precision = Literal["f32", "bf16"]
-"""What the model is computed in; its input and output are float32 either way."""
+Precision = Literal["f32", "bf16", "int8"]
+"""What the model is computed in; its input and output are float32 either way.
+
+"int8" runs the bundle's quantized form, in which what is not quantized stays f32.
+"""
 
 
 class Engine(Protocol):
@@ -64,9 +68,25 @@ def check_options(precision: str, num_threads: int | None) -> None:
         InvalidInputError: an unknown precision, or fewer than one thread.
     """
     if precision not in get_args(Precision):
-        raise InvalidInputError("precision", f"must be {' or '.join(get_args(Precision))}, got {precision!r}")
+        raise InvalidInputError("precision", f"must be one of {', '.join(get_args(Precision))}, got {precision!r}")
     if num_threads is not None and num_threads < 1:
         raise InvalidInputError("num_threads", f"must be at least 1, got {num_threads}")
+
+
+def model_file(bundle: Bundle, precision: Precision) -> tuple[str, bytes]:
+    """Return name and content of the bundle's ONNX file for `precision`.
+
+    Raises:
+        EngineUnavailableError: "int8", and the bundle has no such form.
+    """
+    if precision != "int8":
+        return ONNX_FILE, bundle.onnx
+    if bundle.int8_onnx is None:
+        raise EngineUnavailableError(
+            f"model {bundle.manifest.name!r} has no int8 form, only {', '.join(bundle.forms)}; use precision f32, or "
+            "a bundle that `kinema export --int8` wrote"
+        )
+    return INT8_ONNX_FILE, bundle.int8_onnx
 
 
 def check_lightness(lightness: F32, manifest: Manifest) -> F32:

@@ -1,11 +1,11 @@
-"""ONNX Runtime on the CPU: where OpenVINO cannot run. It computes in f32 only."""
+"""ONNX Runtime on the CPU: where OpenVINO cannot run. It computes in f32 and int8."""
 
 import os
 import threading
 from types import ModuleType
 from typing import Any, Final
 
-from kinema_core.bundle import ONNX_FILE, Bundle
+from kinema_core.bundle import Bundle
 from kinema_core.engines.engine import (
     F32,
     INPUT,
@@ -15,6 +15,7 @@ from kinema_core.engines.engine import (
     check_engine,
     check_lightness,
     check_options,
+    model_file,
 )
 from kinema_core.engines.telemetry import disable_onnxruntime_telemetry
 from kinema_core.errors import BundleError, EngineError, EngineUnavailableError
@@ -29,9 +30,9 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
     device = "cpu"
-    precision = "f32"
 
-    def __init__(self, bundle: Bundle, session: Any, errors: tuple[type[Exception], ...]) -> None:
+    def __init__(self, bundle: Bundle, session: Any, errors: tuple[type[Exception], ...], precision: Precision) -> None:
+        self.precision: str = precision
         self._manifest = bundle.manifest
         self._session: Any = session
         self._errors = errors
@@ -62,38 +63,41 @@ def open_onnxruntime(
 
     Args:
         bundle: the model.
-        precision: "f32" only.
+        precision: "f32", or "int8" where the bundle has that form.
         num_threads: how many threads an inference takes; one a CPU that this process may use if None.
 
     Raises:
         InvalidInputError: an unknown precision, or fewer than one thread.
-        EngineUnavailableError: ONNX Runtime is not installed or broken, or another precision than f32 was asked for.
+        EngineUnavailableError: ONNX Runtime is not installed or broken, or the precision is "bf16", or "int8" and the
+            bundle has no such form.
         BundleError: the model has other inputs and outputs than a Kinema model has.
         EngineError: the model cannot be read, or fails its first run.
     """
     check_options(precision, num_threads)
-    if precision != "f32":
-        raise EngineUnavailableError(f"ONNX Runtime computes in f32 on a CPU, not in {precision}")
+    if precision == "bf16":
+        raise EngineUnavailableError("ONNX Runtime computes in f32 or int8 on a CPU, not in bf16")
+    file_name, onnx_bytes = model_file(bundle, precision)
     try:
         disable_onnxruntime_telemetry()
         import onnxruntime
 
-        errors = _error_types(onnxruntime)
+        errors = error_types(onnxruntime)
     except (ImportError, OSError, RuntimeError, AttributeError) as err:
         raise EngineUnavailableError(f"ONNX Runtime does not load here ({err}); {_ADVICE}") from err
     try:
         session = onnxruntime.InferenceSession(
-            bundle.onnx, _session_options(onnxruntime, num_threads), providers=["CPUExecutionProvider"]
+            onnx_bytes, session_options(onnxruntime, num_threads), providers=["CPUExecutionProvider"]
         )
     except errors as err:
         raise EngineError(f"ONNX Runtime cannot read model {bundle.manifest.name!r}: {err}") from err
-    _check_interface(session, bundle)
-    engine = OnnxRuntimeEngine(bundle, session, errors)
+    _check_interface(session, bundle, file_name)
+    engine = OnnxRuntimeEngine(bundle, session, errors, precision)
     check_engine(engine, bundle.manifest)
     return engine
 
 
-def _session_options(onnxruntime: ModuleType, num_threads: int | None) -> Any:
+def session_options(onnxruntime: ModuleType, num_threads: int | None) -> Any:
+    """Return how a session runs: on `num_threads` threads, or on one a CPU that this process may use if None."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -111,17 +115,17 @@ def _num_usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _error_types(onnxruntime: ModuleType) -> tuple[type[Exception], ...]:
+def error_types(onnxruntime: ModuleType) -> tuple[type[Exception], ...]:
     """List what ONNX Runtime raises: a dozen exceptions without a common base of their own."""
     state = onnxruntime.capi.onnxruntime_pybind11_state
     own = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
     return (*own, RuntimeError, ValueError)
 
 
-def _check_interface(session: Any, bundle: Bundle) -> None:
+def _check_interface(session: Any, bundle: Bundle, file_name: str) -> None:
     inputs = [(port.name, port.type) for port in session.get_inputs()]
     outputs = [(port.name, port.type) for port in session.get_outputs()]
     if inputs != [(INPUT, "tensor(float)")] or outputs != [(OUTPUT, "tensor(float)")]:
         raise BundleError(
-            f"{bundle.path / ONNX_FILE} must take {INPUT} and give {OUTPUT}, both f32; it has {inputs = }, {outputs = }"
+            f"{bundle.path / file_name} must take {INPUT} and give {OUTPUT}, both f32; it has {inputs = }, {outputs = }"
         )

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from kinema_core.bundle import ONNX_FILE, Bundle
+from kinema_core.bundle import Bundle
 from kinema_core.engines.engine import (
     F32,
     INPUT,
@@ -19,6 +19,7 @@ from kinema_core.engines.engine import (
     check_engine,
     check_lightness,
     check_options,
+    model_file,
 )
 from kinema_core.engines.telemetry import without_openvino_telemetry
 from kinema_core.errors import BundleError, EngineError, EngineUnavailableError
@@ -75,15 +76,17 @@ def open_openvino(bundle: Bundle, *, precision: Precision = "f32", num_threads: 
     Args:
         bundle: the model.
         precision: "bf16" rounds weights and activations to 8 bits of mantissa and is faster, where the CPU has it.
+            "int8" runs the bundle's quantized form on any CPU, and fast on those that have VNNI.
         num_threads: how many threads an inference takes; all cores that this process may use if None.
 
     Raises:
         InvalidInputError: an unknown precision, or fewer than one thread.
-        EngineUnavailableError: OpenVINO is not installed or broken, or the CPU lacks the precision.
+        EngineUnavailableError: OpenVINO is not installed or broken, or the CPU lacks bf16, or the bundle an int8 form.
         BundleError: the model has other inputs and outputs than a Kinema model has.
         EngineError: the model cannot be compiled, or fails its first run.
     """
     check_options(precision, num_threads)
+    file_name, onnx_bytes = model_file(bundle, precision)
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="kinema-openvino") as pool:
             core, capabilities = pool.submit(_load_core).result()
@@ -92,22 +95,23 @@ def open_openvino(bundle: Bundle, *, precision: Precision = "f32", num_threads: 
     if precision == "bf16" and "BF16" not in capabilities:
         raise EngineUnavailableError("this CPU has no bf16 (AVX512-BF16 or AMX); use precision f32")
     try:
-        model = core.read_model(bundle.onnx, b"")  # the verified bytes; no weights beside them
-        _check_interface(model, bundle)
-        compiled = core.compile_model(model, "CPU", _properties(precision, num_threads))
+        model = core.read_model(onnx_bytes, b"")  # the verified bytes; no weights beside them
+        _check_interface(model, bundle, file_name)
+        float_type = "bf16" if precision == "bf16" else "f32"  # in int8, of what is not quantized
+        compiled = core.compile_model(model, "CPU", _properties(float_type, num_threads))
         actual = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     except RuntimeError as err:
         raise EngineError(f"OpenVINO cannot compile model {bundle.manifest.name!r}: {err}") from err
-    if actual != precision:
-        raise EngineError(f"OpenVINO was told to compute in {precision} and took {actual}")
+    if actual != float_type:
+        raise EngineError(f"OpenVINO was told to compute in {float_type} and took {actual}")
     engine = OpenVinoEngine(bundle, compiled, precision)
     check_engine(engine, bundle.manifest)
     return engine
 
 
-def _properties(precision: Precision, num_threads: int | None) -> dict[str, str | int | bool]:
+def _properties(float_type: str, num_threads: int | None) -> dict[str, str | int | bool]:
     properties: dict[str, str | int | bool] = {
-        "INFERENCE_PRECISION_HINT": precision,  # left alone, it is bf16 wherever the CPU has that
+        "INFERENCE_PRECISION_HINT": float_type,  # left alone, it is bf16 wherever the CPU has that
         "PERFORMANCE_HINT": "LATENCY",
         # Pinned, two engines of one thread on one machine both sit on its first core and take twice as long.
         "ENABLE_CPU_PINNING": False,
@@ -117,12 +121,12 @@ def _properties(precision: Precision, num_threads: int | None) -> dict[str, str 
     return properties
 
 
-def _check_interface(model: Any, bundle: Bundle) -> None:
+def _check_interface(model: Any, bundle: Bundle, file_name: str) -> None:
     def describe(port: Any) -> tuple[str, str]:
         return (port.get_any_name() if port.get_names() else "(unnamed)", port.get_element_type().get_type_name())
 
     inputs, outputs = [describe(port) for port in model.inputs], [describe(port) for port in model.outputs]
     if inputs != [(INPUT, "f32")] or outputs != [(OUTPUT, "f32")]:
         raise BundleError(
-            f"{bundle.path / ONNX_FILE} must take {INPUT} and give {OUTPUT}, both f32; it has {inputs = }, {outputs = }"
+            f"{bundle.path / file_name} must take {INPUT} and give {OUTPUT}, both f32; it has {inputs = }, {outputs = }"
         )

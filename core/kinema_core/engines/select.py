@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from kinema_core.bundle import Bundle
-from kinema_core.engines.engine import Engine, Precision, check_options
+from kinema_core.engines.engine import Engine, Precision, check_options, model_file
 from kinema_core.engines.onnxruntime import open_onnxruntime
 from kinema_core.engines.openvino import open_openvino
 from kinema_core.errors import EngineError, EngineUnavailableError, InvalidInputError
@@ -48,13 +48,15 @@ def open_engine(
 
     Raises:
         InvalidInputError: an unknown engine or precision, or fewer than one thread.
-        EngineUnavailableError: the engine cannot run on this machine, or for "auto" none can.
+        EngineUnavailableError: the engine cannot run on this machine, or for "auto" none can; or the bundle has no form
+            for the precision.
         EngineError: the engine that was asked for failed on this model.
         BundleError: the model is not a Kinema model.
     """
     check_options(precision, num_threads)
     if name not in ENGINE_NAMES:
         raise InvalidInputError("engine", f"must be one of {', '.join(ENGINE_NAMES)}, got {name!r}")
+    model_file(bundle, precision)  # what the bundle lacks, no engine can run
     if name != AUTO:
         engine = ENGINES[name](bundle, precision=precision, num_threads=num_threads)
         return _chosen(engine, "asked for by name")
