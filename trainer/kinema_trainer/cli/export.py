@@ -34,7 +34,9 @@ UncheckedOption = Annotated[
 TimingOption = Annotated[str, typer.Option(help="How long a frame takes and on what, in a sentence, for the card.")]
 WorkingSizeOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Side of the pictures that the model is at its best on; by default what it was scored on."),
+    typer.Option(
+        min=1, help="Side of the pictures that the model is at its best on; by default what it was scored on."
+    ),
 ]
 
 
