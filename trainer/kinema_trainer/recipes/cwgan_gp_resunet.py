@@ -12,8 +12,8 @@ generator's weights is what is scored. The paper plays from the first step:
 Command: `kinema train cwgan_gp_resunet --data DIR --out DIR`
 
 Hardware and time: not run at this size. Two cores of an AMD EPYC (AVX-512, bf16) that did other work as well ran half
-the widths on 128 px crops, batches of 8: 687 steps of the first stage in 8 minutes, 100 critic steps and 715 adversarial
-ones (143 of the generator) in 9. docs/reproduction.md has the commands.
+the widths on 128 px crops, batches of 8: 687 steps of the first stage in 8 minutes, 100 critic steps and 715
+adversarial ones (143 of the generator) in 9. docs/reproduction.md has the commands.
 
 Score: of that small run, on 167 validation photographs at 256 px: after the first stage PSNR 22.63 dB, CIEDE2000 11.33,
 colourfulness 0.29 of the truth's; after the last 21.69, 14.09 and 0.42. Grey has 21.90 and 11.52.
