@@ -86,9 +86,7 @@ def test_a_run_killed_at_any_time_goes_on_to_the_bits_of_an_uninterrupted_one(
     photos: Path, tmp_path: Path, run: Callable[..., Result]
 ) -> None:
     """Kill -9 falls behind a random step: in the next one, in the loader, or while the checkpoint is written."""
-    long = replace(
-        TINY_WGAN, stages=(Stage("generator", 10, 32), Stage("critic", 5, 32), Stage("adversarial", 85, 32))
-    )
+    long = replace(TINY_WGAN, stages=(Stage("generator", 10, 32), Stage("critic", 5, 32), Stage("adversarial", 85, 32)))
     out = tmp_path / "killed"
     program = (
         "import sys; from pathlib import Path; from dataclasses import replace\n"
