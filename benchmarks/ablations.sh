@@ -27,6 +27,8 @@ run self_attention cwgan_gp_resunet "$photos" "${options[@]}" --set network.has_
 settings "${small[@]}" \
     stages='[{"kind":"critic","num_steps":100,"crop_size":64},{"kind":"adversarial","num_steps":600,"crop_size":64}]'
 options+=(--start-from "$out/residual/average.pt")
+run wgan_gp_0.005 cwgan_gp_resunet "$photos" "${options[@]}" --set adversarial.weight=0.005
+options+=(--set adversarial.weight=1)
 run wgan_gp cwgan_gp_resunet "$photos" "${options[@]}"
 run one_critic_step cwgan_gp_resunet "$photos" "${options[@]}" --set adversarial.critic_steps=1
 run l1_10 cwgan_gp_resunet "$photos" "${options[@]}" --set pixel.weight=10
