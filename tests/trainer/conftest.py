@@ -1,0 +1,8 @@
+"""The trainer's tests run torch on one thread: their networks are tiny, and threads that wait for each other cost most."""
+
+import os
+
+import torch
+
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the programs that the tests start
