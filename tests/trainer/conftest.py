@@ -1,4 +1,4 @@
-"""The trainer's tests run torch on one thread: their networks are tiny, and threads that wait for each other cost most."""
+"""One thread for torch in the trainer's tests: their networks are tiny, and threads that wait for each other cost more."""
 
 import os
 
