@@ -1,4 +1,4 @@
-"""One thread for torch in the trainer's tests: their networks are tiny, and threads that wait for each other cost more."""
+"""One thread for torch in the trainer's tests: tiny networks lose more by threads that wait than they gain."""
 
 import os
 
