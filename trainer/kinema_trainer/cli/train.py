@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:  # importing these takes seconds, and --help needs none of them
     from kinema_trainer.data.training_set import TrainingSet
@@ -88,10 +88,11 @@ class _Bar:
     def __init__(self, name: str, max_steps: int) -> None:
         columns = (
             TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[shown]}"),
+            BarColumn(bar_width=12),
+            # On a narrow terminal the losses give way, not how far the run is and how long it will take.
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=2 * len(str(max_steps)) + 1)),
+            TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=7)),
+            TextColumn("{task.fields[shown]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
         )
         self.progress = Progress(*columns, console=console, refresh_per_second=2, speed_estimate_period=600)
         self.task: TaskID = self.progress.add_task(name, total=max_steps, shown="loading photographs")
@@ -112,8 +113,8 @@ class _Bar:
         """Show how far the run is."""
         names = [name for name in SHOWN if name in at.means]
         shown = "  ".join(f"{name.replace('_', ' ')} {at.means[name]:.3g}" for name in names)
-        best = "" if at.best_ab_psnr is None else f"  best ab-PSNR {at.best_ab_psnr:.2f} dB"
-        self.progress.update(self.task, completed=at.step, shown=f"{at.stage}  {shown}{best}")
+        best = "" if at.best_ab_psnr is None else f"best {at.best_ab_psnr:.2f} dB  "
+        self.progress.update(self.task, completed=at.step, shown=f"{best}{at.stage}  {shown}")
 
 
 def _find_rate(recipe: "Recipe", data: Path, num_workers: int, accelerator: str) -> None:
