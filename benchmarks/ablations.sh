@@ -45,6 +45,8 @@ short=(score_every=500 num_scored=150 score_size=128 stages='[{"kind":"generator
 settings "${short[@]}" data.film_rate=0 data.luma_rate=0
 run pretrained default "$photos" "${options[@]}"
 run from_scratch default "$photos" "${options[@]}" --set is_pretrained=false --set optimizer.pretrained_rate=0.001
-settings "${short[@]}" adversarial=null data.pixel_removal=0
-run perceptual attention_unet_perceptual "$photos" "${options[@]}"
+short=(score_every=500 num_scored=150 score_size=128 stages='[{"kind":"generator","num_steps":300,"crop_size":64}]'
+    optimizer.decay_steps=150 optimizer.warmup_steps=50)
+settings "${short[@]}" adversarial=null data.pixel_removal=0 pixel.weight=110
+run perceptual attention_unet_perceptual "$photos" "${options[@]}" --set perceptual.weight=0.1
 run no_perceptual attention_unet_perceptual "$photos" "${options[@]}" --set perceptual=null
