@@ -36,7 +36,7 @@ pack() {
     if [ "${KINEMA_WHEELS:-yes}" = yes ]; then
         "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
             --constraint "$here/constraints.txt" --python-version "$wheel_python" --implementation cp \
-            --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest "$2/wheels" "${wheels[@]}"
+            --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest "$2/wheels" "${wheels[@]}"
     fi
 }
 
