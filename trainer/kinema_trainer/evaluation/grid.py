@@ -23,8 +23,12 @@ def picture_grid(photos: PhotoSet, method: Method) -> Rgb:
         grey = rgb_to_grey(truth)
         row = np.hstack((grey[..., None].repeat(3, axis=2), paint(grey, method.predict_ab(grey)), truth))
         cells.append(cv2.resize(row, (3 * GRID_SIDE, GRID_SIDE), interpolation=cv2.INTER_AREA))
-    while len(cells) % GRID_COLUMNS:
-        cells.append(np.full_like(cells[0], 255))
+    return lay_out(cells)
+
+
+def lay_out(cells: list[Rgb]) -> Rgb:
+    """Return pictures of one size (H, W, 3), sRGB, four a row: (rows H, 4 W, 3), white where there are none left."""
+    cells = cells + [np.full_like(cells[0], 255)] * (-len(cells) % GRID_COLUMNS)
     rows = [np.hstack(cells[i : i + GRID_COLUMNS]) for i in range(0, len(cells), GRID_COLUMNS)]
     sheet: Rgb = np.vstack(rows)
     return sheet

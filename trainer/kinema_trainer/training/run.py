@@ -99,11 +99,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     module = Colorization(recipe)
     photos = read_training_set(data, min_chroma=recipe.data.min_chroma)
-    kept = read_checkpoint(checkpoint) if checkpoint.exists() else None
-    if kept:
-        check_is_same_run(kept, recipe, photos.digest)
-        module.step = kept["step"]
-    elif start_from:
+    kept = _go_on_from(checkpoint, module, photos) if checkpoint.exists() else None
+    if start_from and not kept:
         _start_from(module, start_from)
     run = Run(
         folder=out,
@@ -126,6 +123,14 @@ def train(
             trainer.fit(module, datamodule=_Batches(photos, module, machine))
         is_first = trainer.is_global_zero
     return Result(checkpoint, module.step, run.end, run.best, is_first)
+
+
+def _go_on_from(checkpoint: Path, module: Colorization, photos: TrainingSet) -> dict[str, Any]:
+    """Return what the checkpoint holds, the module's step set; the rest goes back once the optimizers exist."""
+    kept = read_checkpoint(checkpoint)
+    check_is_same_run(kept, module.recipe, photos.digest)
+    module.step = kept["step"]
+    return kept
 
 
 def _start_from(module: Colorization, path: Path) -> None:

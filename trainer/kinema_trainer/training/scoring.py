@@ -14,13 +14,13 @@ from kinema_core.color import GREY_TAGS, compose_rgb, rgb_to_grey, rgb_to_lab
 from kinema_core.quality.psnr import psnr
 from kinema_trainer.data.crops import square_photo
 from kinema_trainer.data.sources import decode_photo
+from kinema_trainer.evaluation.grid import lay_out
 from kinema_trainer.models.color_network import ColorNetwork
 
 F32: TypeAlias = NDArray[np.float32]
 Rgb: TypeAlias = NDArray[np.uint8]
 
 GRID_PHOTOS = 16
-GRID_COLUMNS = 4
 BATCH = 16
 
 
@@ -76,10 +76,7 @@ def picture_grid(held_out: HeldOut, ab: F32) -> Rgb:
         grey = rgb_to_grey(rgb)
         coloured = compose_rgb(grey, np.ascontiguousarray(chroma.transpose(1, 2, 0)), GREY_TAGS)
         cells.append(np.hstack((np.repeat(grey[..., None], 3, axis=2), coloured, rgb)))
-    cells += [np.full_like(cells[0], 255)] * (-len(cells) % GRID_COLUMNS)
-    rows = [np.hstack(cells[i : i + GRID_COLUMNS]) for i in range(0, len(cells), GRID_COLUMNS)]
-    sheet: Rgb = np.vstack(rows)
-    return sheet
+    return lay_out(cells)
 
 
 def _full_size_ab(network: ColorNetwork, lightness: Tensor) -> Tensor:
