@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,6 +135,22 @@ def test_chroma_sampling_without_a_known_chroma_is_refused() -> None:
         dataset(DataConfig(chroma_sampling=0.5))
 
 
+def test_a_folder_is_met_as_often_as_its_rate_says() -> None:
+    photos = {"grey/1.jpg": encode_jpeg(make_grey_photo(1)), "red/2.jpg": encode_jpeg(make_photo(2))}
+    config = DataConfig(source_rates={"red": 4.0}, whole_pictures=True)
+    chosen = PairDataset(photos, config, seed=1, output_stride=1)
+
+    num_red = sum(chosen[SampleKey(index, 32)][1].norm(dim=0).mean() > 5 for index in range(500))
+
+    # Each gets half of an epoch; three quarters of the grey half give way, to either one alike, again and again.
+    assert num_red / 500 == pytest.approx(0.5 + 0.5 * 0.6, abs=0.05)
+
+
+def test_the_rate_of_a_folder_that_is_not_there_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="no photographs in elsewhere; there are"):
+        dataset(DataConfig(source_rates={"elsewhere": 2.0}))
+
+
 def test_no_photographs_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="none to train on"):
         PairDataset({}, DataConfig(), seed=1, output_stride=1)
@@ -185,7 +202,10 @@ def test_a_config_survives_json() -> None:
     assert adapter.validate_json(adapter.dump_json(EVERYTHING)) == EVERYTHING
 
 
-@pytest.mark.parametrize("wrong", [{"min_crop": 0.0}, {"max_crop": 0.2}, {"film_rate": 2.0}, {"min_chroma": -1.0}])
-def test_a_config_without_a_meaning_is_refused(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [{"min_crop": 0.0}, {"max_crop": 0.2}, {"film_rate": 2.0}, {"min_chroma": -1.0}, {"source_rates": {"a": 0.0}}],
+)
+def test_a_config_without_a_meaning_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        DataConfig(**wrong)  # type: ignore[arg-type]  # mypy cannot tell which fields the keys are
+        DataConfig(**wrong)

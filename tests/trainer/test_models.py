@@ -1,14 +1,16 @@
 """The encoder and the default network."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
+from torch import nn
 
 from kinema_core.color.lab import rgb_to_lab
-from kinema_trainer.models.color_network import count_parameters
-from kinema_trainer.models.efficientnet_lite0 import TAP_CHANNELS, EfficientNetLite0Encoder
-from kinema_trainer.models.lite0_unet import Lite0UNet
+from kinema_trainer.models.efficientnet_lite0 import NUM_BLOCKS, TAP_CHANNELS, EfficientNetLite0Encoder
+from kinema_trainer.models.lite0_unet import Lite0UNet, Lite0UNetConfig
+from kinema_trainer.recipes.recipe import OptimizerConfig
+from kinema_trainer.training.optimizers import generator_optimizer
 
 
 def test_the_encoder_taps_every_stride() -> None:
@@ -69,4 +71,40 @@ def test_both_encoders_see_nearly_the_same_in_a_grey_picture() -> None:
 
 
 def test_the_default_network_keeps_to_its_budget() -> None:
-    assert count_parameters(Lite0UNet()) <= 12_000_000
+    described = Lite0UNet().describe(256)
+
+    assert described.num_parameters <= 12_000_000
+    assert described.gflops <= 9
+
+
+def test_frozen_blocks_stay_as_they_were_and_so_do_the_statistics_of_all_norms() -> None:
+    torch.manual_seed(1)
+    network = Lite0UNet(Lite0UNetConfig(channels=(8, 8, 8, 8, 8), num_blocks=(0,) * 5, num_frozen=5)).train()
+    nn.init.normal_(network.head.weight)  # zero at first, and then no gradient goes past it
+    before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
+    optimizer = generator_optimizer(network, OptimizerConfig(learning_rate=0.1, weight_decay=0.1))
+
+    network(torch.rand(2, 1, 64, 64) * 100).square().mean().backward()
+    optimizer.step()
+
+    changed = {name for name, value in network.encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {name for name, parameter in network.encoder.named_parameters() if parameter.requires_grad}
+    assert {name.split(".")[1] for name in changed} == {str(block) for block in range(5, NUM_BLOCKS)}
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(1)
+    network = Lite0UNet(Lite0UNetConfig(channels=(8, 8, 8, 8, 8), num_blocks=(0,) * 5, dropout=0.5))
+    nn.init.normal_(network.head.weight)
+    lightness = torch.rand(1, 1, 64, 64) * 100
+
+    network.eval()
+    assert torch.equal(network(lightness), network(lightness))
+    network.bottom.train()
+    assert not torch.equal(network(lightness), network(lightness))
+
+
+@pytest.mark.parametrize("wrong", [{"num_frozen": 17}, {"num_frozen": -1}, {"dropout": 1.0}])
+def test_a_network_without_a_meaning_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        Lite0UNetConfig(**wrong)

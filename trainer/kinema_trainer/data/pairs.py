@@ -5,9 +5,10 @@ meets the very samples that an uninterrupted one would have met, in whatever pro
 """
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import TypeAlias
 
 import cv2
@@ -53,6 +54,8 @@ class DataConfig:
     """Photographs of a lower mean Lab chroma are dropped as grey."""
     chroma_sampling: float = 0.0
     """How much rarer a photograph without chroma is met: never, at 1."""
+    source_rates: Mapping[str, float] = field(default_factory=dict)
+    """How often photographs of a folder are met, by its name; 1 for a folder that is not named."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_crop <= self.max_crop <= 1:
@@ -60,6 +63,8 @@ class DataConfig:
         parts = (self.luma_rate, self.film_rate, self.pixel_removal, self.chroma_sampling)
         if not all(0 <= part <= 1 for part in parts):
             raise ValueError(f"luma_rate, film_rate, pixel_removal and chroma_sampling must be 0 to 1, got {parts}")
+        if not all(rate > 0 for rate in self.source_rates.values()):
+            raise ValueError(f"source_rates must be above 0, got {dict(self.source_rates)}")
         if self.min_chroma < 0:
             raise ValueError(f"min_chroma must be 0 or more, got {self.min_chroma}")
 
@@ -105,7 +110,8 @@ class PairDataset(Dataset[tuple[Tensor, Tensor]]):
         self._decoded = [self._decode(i) for i in range(len(self.names))] if config.whole_pictures else None
         self._seed = seed
         self._stride = output_stride
-        self._rarity = _rarity([(chroma or {}).get(name, 0.0) for name in self.names], config.chroma_sampling)
+        by_chroma = _rarity([(chroma or {}).get(name, 0.0) for name in self.names], config.chroma_sampling)
+        self._rarity = 1 - (1 - by_chroma) * _source_rates(self.names, config.source_rates)
 
     def __len__(self) -> int:
         """Return the number of photographs: samples in an epoch."""
@@ -125,7 +131,7 @@ class PairDataset(Dataset[tuple[Tensor, Tensor]]):
         return decode_photo(self.names[photo], self._encoded[photo])
 
     def _photo_at(self, index: int, rng: np.random.Generator) -> int:
-        """Return the photograph of a sample: the next of its epoch, or another in place of a greyish one."""
+        """Return the photograph of a sample: the next of its epoch, or another in place of one that is to be rare."""
         epoch, position = divmod(index, len(self.names))
         photo = int(epoch_order(self._seed, epoch, len(self.names))[position])
         while self._rarity[photo] and rng.random() < self._rarity[photo]:
@@ -225,6 +231,21 @@ def _rarity(chroma: list[float], chroma_sampling: float) -> NDArray[np.float64]:
     if not much:
         raise InvalidInputError("chroma", "config.chroma_sampling needs photographs of a known chroma, and most have 0")
     return chroma_sampling * (1 - np.clip(np.array(chroma) / much, 0, 1))
+
+
+def _source_rates(names: Sequence[str], rates: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return each photograph's rate by its folder, divided by the greatest of all.
+
+    Raises:
+        InvalidInputError: a folder has no photographs.
+    """
+    folders = [PurePosixPath(name).parent.name for name in names]
+    if unknown := sorted(rates.keys() - set(folders)):
+        known = ", ".join(sorted(set(folders)))
+        raise InvalidInputError("source_rates", f"there are no photographs in {', '.join(unknown)}; there are: {known}")
+    found = np.array([rates.get(folder, 1.0) for folder in folders])
+    by_rate: NDArray[np.float64] = found / found.max()
+    return by_rate
 
 
 def start_worker(_worker: int) -> None:

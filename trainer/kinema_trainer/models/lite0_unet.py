@@ -7,12 +7,11 @@ chroma at half size (4:2:0), so the network stops there: the last doubling would
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema_trainer.models.color_network import AB_SCALE, ColorNetwork
-from kinema_trainer.models.efficientnet_lite0 import TAP_CHANNELS, EfficientNetLite0Encoder
+from kinema_trainer.models.efficientnet_lite0 import NUM_BLOCKS, TAP_CHANNELS, EfficientNetLite0Encoder
 
 SIZE_MULTIPLE = 32
 """Input height and width must be multiples of this."""
@@ -22,11 +21,22 @@ OUTPUT_STRIDE = 2
 
 @dataclass(frozen=True, slots=True)
 class Lite0UNetConfig:
-    """Widths and depths of the decoder, from stride 32 up to stride 2."""
+    """Widths and depths of the decoder, from stride 32 up to stride 2, and how it is kept from learning by heart."""
 
     kind: Literal["lite0_unet"] = "lite0_unet"
     channels: tuple[int, ...] = (256, 192, 128, 64, 32)
     num_blocks: tuple[int, ...] = (1, 2, 2, 1, 1)
+    num_frozen: int = 0
+    """The encoder's first blocks, and the stem before them, that stay as they were loaded. If any do, all of the
+    encoder's BatchNorms keep their statistics."""
+    dropout: float = 0.0
+    """How often a channel of the deepest map is left out of a training step (Tompson et al., CVPR 2015)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.num_frozen <= NUM_BLOCKS:
+            raise ValueError(f"num_frozen must be 0 to {NUM_BLOCKS}, got {self.num_frozen}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
 
     def build(self) -> "Lite0UNet":
         """Build the network, its weights drawn from torch's generator."""
@@ -51,18 +61,21 @@ class ResidualBlock(nn.Module):
 
 
 class DecoderStage(nn.Module):
-    """Double the deeper map, join the encoder's tap, mix by a 1x1 convolution, refine by residual blocks."""
+    """Join a deeper map and the encoder's tap, each through a 1x1 convolution; refine by residual blocks.
+
+    The deeper map is mixed before it is doubled: the same sums as after it, at a quarter of the cost.
+    """
 
     def __init__(self, deeper_channels: int, tap_channels: int, channels: int, num_blocks: int) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(deeper_channels + tap_channels, channels, 1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.mix_deeper = nn.Sequential(nn.Conv2d(deeper_channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
+        self.mix_tap = nn.Sequential(nn.Conv2d(tap_channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(num_blocks)))
 
     def forward(self, deeper: Tensor, tap: Tensor) -> Tensor:
         """Join (B, C, H, W) and a tap (B, C', 2H, 2W)."""
-        up = F.interpolate(deeper, scale_factor=2, mode="nearest")
-        h = F.relu(self.norm(self.mix(torch.cat((up, tap), dim=1))))
+        up = F.interpolate(self.mix_deeper(deeper), scale_factor=2, mode="nearest")
+        h = F.relu(up + self.mix_tap(tap))
         out: Tensor = self.blocks(h)
         return out
 
@@ -77,12 +90,13 @@ class Lite0UNet(ColorNetwork):
         super().__init__()
         config = config or Lite0UNetConfig()
         self.config = config
-        self.encoder = EfficientNetLite0Encoder()
+        self.encoder = EfficientNetLite0Encoder(num_frozen=config.num_frozen)
         self.bottom = nn.Sequential(
             nn.Conv2d(TAP_CHANNELS[-1], config.channels[0], 1, bias=False),
             nn.BatchNorm2d(config.channels[0]),
             nn.ReLU(),
             *(ResidualBlock(config.channels[0]) for _ in range(config.num_blocks[0])),
+            nn.Dropout2d(config.dropout),
         )
         deeper = (config.channels[0], *config.channels[1:-1])
         self.stages = nn.ModuleList(

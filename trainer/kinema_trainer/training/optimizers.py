@@ -9,13 +9,14 @@ from kinema_trainer.recipes.recipe import AdversarialConfig, OptimizerConfig
 def generator_optimizer(network: ColorNetwork, config: OptimizerConfig) -> optim.AdamW:
     """Return AdamW (Loshchilov and Hutter, 2019), which without weight decay is Adam.
 
-    What is pretrained learns at a rate of its own; norms and biases do not decay.
+    What is pretrained learns at a rate of its own; norms and biases do not decay; what is
+    frozen is left out.
     """
     pretrained = {id(p) for p in network.pretrained_parameters()}
     pretrained_rate = config.learning_rate if config.pretrained_rate is None else config.pretrained_rate
     groups = []
     for rate, is_pretrained in ((pretrained_rate, True), (config.learning_rate, False)):
-        chosen = [p for p in network.parameters() if (id(p) in pretrained) == is_pretrained]
+        chosen = [p for p in network.parameters() if p.requires_grad and (id(p) in pretrained) == is_pretrained]
         for decay, is_matrix in ((config.weight_decay, True), (0.0, False)):
             params = [p for p in chosen if (p.ndim > 1) == is_matrix]
             groups.append({"params": params, "lr": rate, "initial_lr": rate, "weight_decay": decay})
