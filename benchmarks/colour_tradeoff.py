@@ -38,7 +38,8 @@ def draw(axis: Any, record: dict[str, Any], score: str, prefix: str, *, is_first
     """Draw one evaluation: a line for each method with gains, a point for each baseline."""
     truth = record["methods"]["model"]["truth_colourfulness"]
     for method, sweep in record["gains"].items():
-        points = sorted((point["colourfulness"] / truth, point[score], point["gain"]) for point in sweep)
+        scored = [(point["scores"], point["gain"]) for point in sweep]
+        points = sorted((scores["colourfulness"] / truth, scores[score], gain) for scores, gain in scored)
         axis.plot(
             [x for x, _, _ in points],
             [y for _, y, _ in points],

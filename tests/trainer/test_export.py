@@ -16,7 +16,8 @@ from kinema_core.errors import BundleError, EngineUnavailableError, InvalidInput
 from kinema_trainer.evaluation.photo_set import PhotoSet
 from kinema_trainer.export import int8 as int8_module
 from kinema_trainer.export.card import flat_scores
-from kinema_trainer.export.export import Checks, Labels, export_bundle, scale_ab
+from kinema_trainer.export.export import Checks, export_bundle, scale_ab
+from kinema_trainer.export.labels import Labels
 from kinema_trainer.export.onnx_file import load_onnx_weights
 from kinema_trainer.models.attention_unet import AttentionUNetConfig
 from kinema_trainer.models.lite0_unet import Lite0UNet, Lite0UNetConfig
@@ -41,6 +42,8 @@ def evaluation_of(bundle: Bundle) -> dict[str, Any]:
     )
     return {
         "num_photos": 3,
+        "confidence": 0.95,
+        "intervals": {"model": {"psnr": {"low": 11.5, "high": 13.5}}},
         "photos": "val.tar",
         "size": 256,
         "onnx_digest": hashlib.sha256(bundle.onnx).hexdigest(),
@@ -152,17 +155,22 @@ def test_the_card_and_the_manifest_state_the_scores(small_checkpoint: Path, tmp_
     assert "grey.psnr" not in bundle.manifest.scores, "null in JSON: it was infinite"
     assert "3 photographs of `val.tar`" in card
     assert "photographs of nothing" in card
+    assert "| model, 95% interval | 11.500 to 13.500 | - |" in card
     assert "$" not in card
 
 
 def test_the_card_and_the_manifest_state_costs_and_parity(small_checkpoint: Path, tmp_path: Path) -> None:
-    bundle = export_bundle(small_checkpoint, tmp_path / "bundle", replace(LABELS, timing="3 ms on one core"))
+    labels = replace(LABELS, timing="3 ms on one core", training="an hour of 20 W", failures="- Parrots are **grey**.")
+
+    bundle = export_bundle(small_checkpoint, tmp_path / "bundle", labels)
 
     scores, card = bundle.manifest.scores, (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
     assert scores["gflops"] == lively_network(SMALL).describe(32).gflops > 0
     assert all(0 <= scores[f"parity.{name}.f32.max_ab_difference"] < MAX_AB_DIFFERENCE for name in ENGINES)
     assert "GFLOPs a picture of 32 px" in card
     assert "3 ms on one core" in card
+    assert "an hour of 20 W" in card
+    assert "- Parrots are **grey**." in card
     assert "| onnxruntime f32 |" in card
     assert "has no INT8 form" in card
     assert "`residual_unet`" in card

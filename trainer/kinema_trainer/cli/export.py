@@ -32,6 +32,12 @@ UncheckedOption = Annotated[
     bool, typer.Option("--unchecked", help="Write the bundle even where no engine runs that it could be checked on.")
 ]
 TimingOption = Annotated[str, typer.Option(help="How long a frame takes and on what, in a sentence, for the card.")]
+TrainingOption = Annotated[
+    str, typer.Option(help="Command, machine, time and energy of the training, in a sentence, for the card.")
+]
+FailuresOption = Annotated[
+    Path | None, typer.Option(exists=True, help="A Markdown file on what the model gets wrong, for the card.")
+]
 WorkingSizeOption = Annotated[
     int | None,
     typer.Option(
@@ -48,6 +54,8 @@ def export(
     data: Annotated[str, typer.Option(help="What it was trained on, in a sentence.")] = "",
     licence: LicenceOption = "Apache-2.0",
     timing: TimingOption = "",
+    training: TrainingOption = "",
+    failures: FailuresOption = None,
     working_size: WorkingSizeOption = None,
     ab_gain: Annotated[float, typer.Option(min=0, max=2, help="Factor on the network's ab.")] = 1.0,
     scores: ScoresOption = None,
@@ -67,15 +75,17 @@ def export(
     if int8 and (photos is None or calibration is None):
         raise typer.BadParameter("--int8 needs --calibration (training photographs) and --photos (validation ones)")
     from kinema_trainer.evaluation.photo_set import read_photo_set
-    from kinema_trainer.export.export import Checks, Labels, export_bundle
+    from kinema_trainer.export.export import Checks, export_bundle
     from kinema_trainer.export.int8 import read_calibration
+    from kinema_trainer.export.labels import Labels
     from kinema_trainer.export.quantize import PLANS, first_in_f32
     from kinema_trainer.training.checkpoints import load_trained_network
 
     evaluation: dict[str, Any] | None = json.loads(scores.read_text(encoding="utf-8")) if scores else None
     size = working_size or load_trained_network(checkpoint).recipe.score_size
     labels = Labels(
-        name=name, version=version, data=data, licence=licence, timing=timing, working_size=size
+        name=name, version=version, data=data, licence=licence, timing=timing, training=training, working_size=size,
+        failures=failures.read_text(encoding="utf-8") if failures else "",
     )  # fmt: skip
     with console.status("reading") as status:
         checks = Checks(

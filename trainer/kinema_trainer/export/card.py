@@ -7,6 +7,7 @@ from typing import Any
 
 from kinema_core.bundle import Manifest
 from kinema_trainer.export.int8 import CALIBRATION_SEED, MAX_DELTA_E_RISE, MAX_PSNR_LOSS, Quantized
+from kinema_trainer.export.labels import Labels
 from kinema_trainer.export.parity import MAX_AB_DIFFERENCE, MAX_DELTA_E, Parity
 from kinema_trainer.recipes.recipe import Recipe
 
@@ -34,7 +35,7 @@ def flat_scores(evaluation: Mapping[str, Any] | None) -> dict[str, float]:
 
 def model_card(
     manifest: Manifest, recipe: Recipe, evaluation: Mapping[str, Any] | None, parities: Sequence[Parity],
-    quantized: Quantized | None, *, timing: str, photos: str,
+    quantized: Quantized | None, *, labels: Labels, photos: str,
 ) -> str:  # fmt: skip
     """Fill in the template.
 
@@ -44,7 +45,7 @@ def model_card(
         evaluation: the content of a `kinema evaluate --json` file on this model.
         parities: how far the engines are from torch.
         quantized: the INT8 form.
-        timing: how long a frame takes and on what, in a sentence; may be empty.
+        labels: what the bundle says of itself.
         photos: what the gates' photographs are called.
     """
     template = resources.files("kinema_trainer").joinpath("MODEL_CARD.template.md").read_text(encoding="utf-8")
@@ -53,7 +54,8 @@ def model_card(
         name=manifest.name, version=manifest.version, multiple=manifest.size_multiple, stride=_stride(manifest),
         network=recipe.network.kind, parameters=f"{manifest.num_parameters:,}", recipe=manifest.recipe,
         gflops=f"{manifest.scores['gflops']:.2f}", working_size=manifest.working_size,
-        timing=timing or "not stated", data=manifest.data or "not stated",
+        timing=labels.timing or "not stated", training=labels.training or "not stated",
+        data=manifest.data or "not stated", failures=labels.failures.strip(),
         licence=manifest.licence, created=manifest.created, scores=_score_rows(evaluation),
         engines=_parity_rows(parities, photos), int8=_int8_rows(quantized, photos),
         expectation=VIVID if is_vivid else MUTED,
@@ -75,6 +77,8 @@ def _score_rows(evaluation: Mapping[str, Any] | None) -> str:
     rows += ["| method | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for method, scores in evaluation["methods"].items():
         rows.append(f"| {method} | " + " | ".join(_number(scores.get(column)) for column in COLUMNS) + " |")
+    spans = [_span(evaluation["intervals"]["model"].get(column)) for column in COLUMNS]
+    rows.append(f"| model, {evaluation['confidence']:.0%} interval | " + " | ".join(spans) + " |")
     return "\n".join(rows)
 
 
@@ -115,6 +119,10 @@ def _int8_rows(quantized: Quantized | None, photos: str) -> str:
         for loss in quantized.losses
     ]
     return "\n".join(rows)
+
+
+def _span(interval: Mapping[str, float] | None) -> str:
+    return "-" if interval is None else f"{_number(interval['low'])} to {_number(interval['high'])}"
 
 
 def _number(value: float | None) -> str:

@@ -17,6 +17,7 @@ from kinema_core.errors import BundleError, InvalidInputError
 from kinema_trainer.evaluation.photo_set import PhotoSet
 from kinema_trainer.export.card import flat_scores, model_card
 from kinema_trainer.export.int8 import Quantized, quantize_bundle
+from kinema_trainer.export.labels import Labels
 from kinema_trainer.export.onnx_file import export_onnx
 from kinema_trainer.export.parity import Parity, Rgb, check_parity, synthetic_photos
 from kinema_trainer.export.quantize import PLANS, QuantizationPlan
@@ -25,23 +26,6 @@ from kinema_trainer.training.checkpoints import TrainedNetwork, load_trained_net
 
 NUM_PARITY_PHOTOS = 16
 """So many of the validation photographs are enough to compare engines with torch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """What a bundle is to say of itself that no file knows."""
-
-    name: str = "default"
-    """What clients ask for."""
-    version: str = "1"
-    data: str = ""
-    """What it was trained on, in a sentence."""
-    licence: str = "Apache-2.0"
-    """SPDX expression for the weights."""
-    timing: str = ""
-    """How long a frame takes and on what, in a sentence."""
-    working_size: int = 256
-    """The model is at its best on pictures of about this many pixels squared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +95,7 @@ def export_bundle(
     scores = flat_scores(evaluation) | {"gflops": gflops} | gate_scores(parities, quantized)
     manifest = dataclasses.replace(bundle.manifest, scores=scores)
     card = model_card(
-        manifest, trained.recipe, evaluation, parities, quantized, timing=labels.timing,
+        manifest, trained.recipe, evaluation, parities, quantized, labels=labels,
         photos=checks.photos.source if checks.photos else "synthetic pictures",
     )  # fmt: skip
     return write_bundle(folder, onnx_bytes, manifest, card, int8_onnx=quantized.onnx if quantized else None)
