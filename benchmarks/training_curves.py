@@ -53,12 +53,14 @@ def main() -> None:
     """Write the figure."""
     out, *runs = map(Path, sys.argv[1:])
     mpl.use("Agg")
+    logs = [read_log(run) for run in runs]
+    panels = [panel for panel in ROWS if any(row[name] for log in logs for row in log for name in panel[1])]
     figure, grid = plt.subplots(
-        len(ROWS), len(runs), figsize=(4.6 * len(runs), 7.5), squeeze=False, layout="constrained", sharex="col"
-    )
-    for column, run in enumerate(runs):
-        rows = read_log(run)
-        for line, (title, names) in enumerate(ROWS):
+        len(panels), len(runs), figsize=(4.6 * len(runs), 2.5 * len(panels)), squeeze=False, layout="constrained",
+        sharex="col",
+    )  # fmt: skip
+    for column, (run, rows) in enumerate(zip(runs, logs, strict=True)):
+        for line, (title, names) in enumerate(panels):
             draw(grid[line, column], rows, names)
             grid[line, column].set_title(f"{run.name}: {title}", fontsize=9)
         grid[-1, column].set_xlabel("step")

@@ -65,8 +65,8 @@ def test_half_size_luma_is_the_rounded_mean_of_each_square(luma: NDArray[np.uint
 def test_a_grey_version_keeps_lightness(rgb: U8) -> None:
     lightness = luma_to_lightness(rgb_to_grey(rgb), GREY_TAGS)
 
-    # 0.25: half a code of rounding, where a code is worth at most 0.46 of L*.
-    np.testing.assert_allclose(lightness, rgb_to_lab(rgb / 255)[..., 0], atol=0.25)
+    # 0.26: half a code of rounding, where a code is worth at most 0.51 of L*.
+    np.testing.assert_allclose(lightness, rgb_to_lab(rgb / 255)[..., 0], atol=0.26)
 
 
 @given(grey=arrays(np.uint8, (3, 5)))

@@ -5,4 +5,4 @@ import os
 import torch
 
 torch.set_num_threads(1)
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the programs that the tests start
+os.environ["OMP_NUM_THREADS"] = "1"  # of the programs that the tests start; another number gives other bits

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from kinema_trainer.recipes.default import RECIPE as DEFAULT
 from kinema_trainer.training.checkpoints import LAST, read_checkpoint
 from tests.trainer.photos import write_photos
 
@@ -45,7 +46,7 @@ def test_a_run_that_is_interrupted_leaves_a_checkpoint_and_goes_on_from_it(tmp_p
         check=False,
     )
     assert resumed.returncode == 0, resumed.stderr
-    assert f"out of time at step {step + 1} of 6800" in resumed.stdout
+    assert f"out of time at step {step + 1} of {DEFAULT.max_steps}" in resumed.stdout
     assert read_checkpoint(out / LAST)["step"] == step + 1
 
 
