@@ -13,9 +13,9 @@ from kinema_trainer.recipes.recipe import Recipe
 
 COLUMNS = ("psnr", "ab_psnr", "ssim", "delta_e", "colourfulness", "truth_colourfulness", "a_error", "b_error")
 
-MUTED = """Trained by a pixel loss alone: where several colours are likely it gives a muted mean of them. Vegetation,
-sky, water, wood and skin come out recognizably; clothes, vehicles, painted things and flowers often stay brownish or
-grey."""
+MUTED = """Trained by a pixel loss alone: where several colours are likely it gives a muted mean of them, which for clothes,
+vehicles, painted things and flowers is often brownish or grey. What has one colour (vegetation, sky, water, wood, skin)
+comes out recognizably."""
 VIVID = """Trained by a loss that wants pictures to look like photographs: where several colours are likely it tends to
 pick one, which is livelier than their mean and may be wrong. A colour may change from one frame to the next."""
 
@@ -50,7 +50,7 @@ def model_card(
     """
     template = resources.files("kinema_trainer").joinpath("MODEL_CARD.template.md").read_text(encoding="utf-8")
     is_vivid = recipe.adversarial is not None or recipe.perceptual is not None
-    return Template(template).substitute(
+    filled = Template(template).substitute(
         name=manifest.name, version=manifest.version, multiple=manifest.size_multiple, stride=_stride(manifest),
         network=recipe.network.kind, parameters=f"{manifest.num_parameters:,}", recipe=manifest.recipe,
         gflops=f"{manifest.scores['gflops']:.2f}", working_size=manifest.working_size,
@@ -60,6 +60,7 @@ def model_card(
         engines=_parity_rows(parities, photos), int8=_int8_rows(quantized, photos),
         expectation=VIVID if is_vivid else MUTED,
     )  # fmt: skip
+    return filled.rstrip() + "\n"
 
 
 def _stride(manifest: Manifest) -> str:
