@@ -4,7 +4,9 @@ KinemaError                     anything Kinema raises on purpose
 ├── InvalidInputError           what the caller gave is wrong; names the field
 │   └── FrameOrderError         a frame came with a sequence number that goes back
 ├── MediaError                  a film or photo cannot be read or written
-│   └── OutputExistsError       the output is there already, and overwriting was not asked for
+│   ├── DamagedPictureError     a picture of a film cannot be decoded; names its number and time
+│   ├── OutputExistsError       the output is there already, and overwriting was not asked for
+│   └── OutputMismatchError     what was written reads back as something else
 ├── BundleError                 a model bundle is incomplete, altered or not understood
 ├── EngineError                 an engine failed while it ran
 │   └── EngineUnavailableError  an engine cannot run on this machine
@@ -37,8 +39,24 @@ class MediaError(KinemaError):
     """A film or photo cannot be read or written."""
 
 
+class DamagedPictureError(MediaError):
+    """A picture of a film cannot be decoded.
+
+    `number` counts from 0 in order of presentation; `pts` is in ticks of the film's `time_base`, None where unknown.
+    """
+
+    def __init__(self, message: str, *, number: int, pts: int | None) -> None:
+        super().__init__(message)
+        self.number = number
+        self.pts = pts
+
+
 class OutputExistsError(MediaError):
     """The output is there already, and overwriting was not asked for."""
+
+
+class OutputMismatchError(MediaError):
+    """What was written reads back as something else."""
 
 
 class BundleError(KinemaError):

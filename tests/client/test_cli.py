@@ -12,7 +12,8 @@ from kinema_client.edges import advice_on_missing, read_summary
 from kinema_core.engines.engine import Precision
 from kinema_core.engines.select import ENGINE_NAMES
 from kinema_core.errors import KinemaError
-from kinema_core.media.encoders import CODECS
+from kinema_core.media.deinterlacer import Deinterlace
+from kinema_core.media.encoders import CODECS, PRESETS
 
 
 def entry_point(name: str, module: str, function: str) -> EntryPoint:
@@ -143,6 +144,8 @@ def test_the_choices_on_the_command_line_are_those_of_core() -> None:
     assert get_args(options.EngineName) == ENGINE_NAMES
     assert get_args(options.Precision) == get_args(Precision)
     assert get_args(options.Codec) == CODECS
+    assert get_args(options.Preset) == PRESETS
+    assert get_args(options.DeinterlaceMode) == tuple(mode.value for mode in Deinterlace)
 
 
 def test_an_error_of_the_domain_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import av
 import numpy as np
 import pytest
 from av.packet import Packet
+from numpy.typing import NDArray
 
 from kinema_core.color import GREY_TAGS, rgb_to_grey, rgb_to_ycbcr
-from kinema_core.errors import InvalidInputError, MediaError
+from kinema_core.errors import DamagedPictureError, InvalidInputError, MediaError
 from kinema_core.frames import ColorRange, ColorTags, LumaFrame, Matrix
 from kinema_core.media.decoded_planes import PlaneTaker
 from kinema_core.media.reader import FilmReader
@@ -264,15 +265,6 @@ def test_a_second_sink_is_refused(tmp_path: Path) -> None:
             reader.hand_packets_to(lambda _: None)
 
 
-def test_an_interlaced_film_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    make_film(tmp_path / "film.mp4", codec="libx264", options={"x264-params": "tff=1"})
-
-    with FilmReader(tmp_path / "film.mp4") as reader:
-        list(reader)
-
-    assert "film_is_interlaced" in caplog.text
-
-
 def test_standard_input_is_read(tmp_path: Path) -> None:
     path = tmp_path / "film.mkv"
     make_film(path)
@@ -355,20 +347,40 @@ def test_a_broadcast_may_end_anywhere(tmp_path: Path) -> None:
         assert 2 <= len(list(reader)) < 12
 
 
-def test_a_damaged_picture_is_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_picture_is_an_error_with_its_number_and_time(tmp_path: Path) -> None:
     path = tmp_path / "film.mov"
-    pictures = make_film(path, codec="png", pix_fmt="gray")
-    parts = path.read_bytes().split(b"\x89PNG")
-    path.write_bytes(b"\x89PNG".join(parts[:6]) + b"\0ham" + b"\x89PNG".join(parts[6:]))
+    spoil_picture(path, 5)
 
-    with FilmReader(path) as reader:
+    with (
+        FilmReader(path) as reader,
+        pytest.raises(DamagedPictureError, match=r"frame 5 at 0\.20 s \(pts \d+\)") as raised,
+    ):
+        list(reader)
+
+    assert (raised.value.number, Fraction(raised.value.pts or 0) * reader.time_base) == (5, Fraction(1, 5))
+
+
+def test_leniently_a_damaged_picture_is_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "film.mov"
+    pictures = spoil_picture(path, 5)
+
+    with FilmReader(path, is_lenient=True) as reader:
         frames = list(reader)
         assert reader.num_damaged == 1
 
     times = [frame.pts * frame.time_base for frame in frames]
     assert times == [number * Fraction(1, 25) for number in range(12) if number != 5]
     np.testing.assert_array_equal(frames[5].luma, pictures[6][0])
-    assert "packet_damaged" in caplog.text
+    assert "picture_left_out" in caplog.text
+
+
+def spoil_picture(path: Path, number: int) -> list[list[NDArray[Any]]]:
+    """Write a film of PNG pictures, one of which is none; give the planes of all."""
+    pictures = make_film(path, codec="png", pix_fmt="gray")
+    parts = path.read_bytes().split(b"\x89PNG")
+    at = number + 1
+    path.write_bytes(b"\x89PNG".join(parts[:at]) + b"\0ham" + b"\x89PNG".join(parts[at:]))
+    return pictures
 
 
 def test_a_film_trimmed_by_an_edit_list_is_complete(tmp_path: Path) -> None:

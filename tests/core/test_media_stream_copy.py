@@ -10,11 +10,11 @@ from typing import Any
 import av
 import pytest
 
-from kinema_core.errors import InvalidInputError
+from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import ColorFrame
 from kinema_core.media.reader import FilmReader
 from kinema_core.media.writer import FilmWriter
-from tests.core.films import make_film, read_film, read_packets
+from tests.core.films import make_film, read_film, read_lines, read_packets
 
 
 def copy_film(source: Path, target: Path, **options: Any) -> None:
@@ -110,18 +110,42 @@ def test_reader_and_writer_may_run_in_two_threads(tmp_path: Path) -> None:
     assert read_packets(tmp_path / "new.mp4", "audio") == read_packets(tmp_path / "old.mp4", "audio")
 
 
-def test_subtitles_are_copied_where_the_container_holds_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_subtitles_are_copied_as_they_are_where_the_container_holds_them(tmp_path: Path) -> None:
     make_film(tmp_path / "old.mkv", subtitles="subrip", sounds=["eng"])
 
     copy_film(tmp_path / "old.mkv", tmp_path / "new.mkv")
-    assert "stream_not_copied" not in caplog.text
-    copy_film(tmp_path / "old.mkv", tmp_path / "new.mp4")
 
     (lines,) = read_packets(tmp_path / "new.mkv", "subtitle")
     assert lines == [(Fraction(0), b"line 0"), (Fraction(1, 10), b"line 1")]
-    assert read_packets(tmp_path / "new.mp4", "subtitle") == []
-    assert len(read_packets(tmp_path / "new.mp4", "audio")) == 1
-    assert "stream_not_copied index=2 kind=subtitle/subrip reason='mp4 cannot hold it'" in caplog.text
+
+
+@pytest.mark.parametrize("target", ["new.mp4", "new.mov"])
+def test_text_subtitles_are_converted_where_it_does_not(tmp_path: Path, target: str) -> None:
+    lines = ["<i>Où ?</i>", "two\nlines"]
+    make_film(tmp_path / "old.mkv", subtitles="subrip", lines=lines, codec="libx264")
+
+    copy_film(tmp_path / "old.mkv", tmp_path / target)
+    copy_film(tmp_path / target, tmp_path / "again.mkv")
+
+    (there,) = read_lines(tmp_path / target)
+    assert there == [(Fraction(0), Fraction(9, 100), r"{\i1}Où ?"), (Fraction(1, 10), Fraction(9, 100), "two\nlines")]
+    (back,) = read_packets(tmp_path / "again.mkv", "subtitle")
+    assert [text.decode().replace("\r", "") for _, text in back] == lines
+    with av.open(tmp_path / target) as container:
+        (stream,) = container.streams.subtitles
+        assert (stream.codec_context.codec.canonical_name, stream.language) == ("mov_text", "nor")
+
+
+def test_sound_that_the_container_does_not_hold_is_refused_before_any_work(tmp_path: Path) -> None:
+    make_film(tmp_path / "old.nut", sounds=["eng"], sound_codec="pcm_alaw")
+
+    with (
+        FilmReader(tmp_path / "old.nut") as reader,
+        pytest.raises(MediaError, match=r"\(audio/pcm_alaw\) .* write \.mkv"),
+    ):
+        open_copy(reader, tmp_path / "new.mp4")
+
+    assert not list(tmp_path.glob("*new*"))
 
 
 def test_titles_and_chapters_come_along(tmp_path: Path) -> None:

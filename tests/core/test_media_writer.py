@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kinema_core.errors import InvalidInputError, MediaError, OutputExistsError
+from kinema_core.errors import InvalidInputError, MediaError, OutputExistsError, OutputMismatchError
 from kinema_core.frames import ColorFrame, ColorRange, ColorTags, Matrix, Plane, chroma_shape
+from kinema_core.media.read_back import check_written
 from kinema_core.media.writer import FilmWriter
 from tests.core.films import read_film
 
@@ -76,12 +77,12 @@ def test_planes_that_are_read_only_or_padded_arrive_as_well(tmp_path: Path) -> N
     np.testing.assert_array_equal(pictures[1][0], read_only.luma)
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
 @pytest.mark.parametrize(("height", "width"), [(47, 63), (48, 63), (47, 64)])
 def test_odd_sizes_keep_size_luma_and_chroma(tmp_path: Path, codec: str, height: int, width: int) -> None:
     frames = [noise(height, width, pts=40 * number) for number in range(2)]
 
-    # at crf 0 x264 is lossless, so that what it was given can be seen; x265 is not
+    # at crf 0 x264 is lossless, so that what it was given can be seen; the others are not
     write_film(tmp_path / "film.mp4", frames, codec=codec, crf=0)
 
     _, pictures = read_film(tmp_path / "film.mp4")
@@ -93,7 +94,7 @@ def test_odd_sizes_keep_size_luma_and_chroma(tmp_path: Path, codec: str, height:
             np.testing.assert_array_equal(cr[::2, ::2], frame.cr)
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1"])
 @pytest.mark.parametrize("num_frames", [1, 2, 3])
 def test_very_short_films_are_written(tmp_path: Path, codec: str, num_frames: int) -> None:
     for attempt in range(4):  # what x265 leaves uninitialized is wrong now and then only
@@ -160,6 +161,9 @@ def test_the_last_frame_lasts_as_long_as_the_mean(tmp_path: Path) -> None:
         ("h264", "film.mkv", ColorRange.FULL),
         ("hevc", "film.mp4", ColorRange.LIMITED),
         ("hevc", "film.mp4", ColorRange.FULL),
+        ("av1", "film.mp4", ColorRange.LIMITED),
+        ("av1", "film.mkv", ColorRange.FULL),
+        ("ffv1", "film.mp4", ColorRange.FULL),
         ("ffv1", "film.mkv", ColorRange.LIMITED),
         ("ffv1", "film.mkv", ColorRange.FULL),
         ("prores", "film.mov", ColorRange.LIMITED),  # it has no full range
@@ -186,6 +190,58 @@ def test_the_containers_own_color_box_is_written(tmp_path: Path) -> None:
 
     # ISO/IEC 14496-12, 12.1.5: nclx, then primaries, transfer, matrix, and the full-range bit
     assert b"colrnclx" + bytes([0, 1, 0, 1, 0, 1, 0]) in (tmp_path / "film.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(("name", "is_in_front"), [("film.mp4", True), ("film.m4v", True), ("film.mov", False)])
+def test_the_index_of_mp4_is_in_front(tmp_path: Path, name: str, is_in_front: bool) -> None:
+    write_film(tmp_path / name, [noise()])
+
+    content = (tmp_path / name).read_bytes()
+    assert (content.index(b"moov") < content.index(b"mdat")) == is_in_front
+
+
+def test_tags_that_the_encoder_cannot_tell_are_an_error_that_keeps_the_work(tmp_path: Path) -> None:
+    tags = ColorTags(color_primaries=22)  # EBU 3213: x264 knows no such primaries
+
+    with pytest.raises(
+        OutputMismatchError, match=r"first picture of .*primaries 2, .* instead of .*primaries 22, .*take"
+    ):
+        write_film(tmp_path / "film.mp4", [noise(tags=tags)])
+
+    assert [path.name for path in tmp_path.iterdir()] == [".film.partial.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "shape", "message"),
+    [
+        (ColorTags(Matrix.BT601), (48, 64), "matrix 1, .* instead of .*matrix 6"),
+        (ColorTags(color_range=ColorRange.FULL), (48, 64), "range 1, .* instead of .*range 2"),
+        (ColorTags(color_trc=6), (48, 64), "transfer 1 instead of .*transfer 6"),
+        (ColorTags(bit_depth=10), (48, 64), "8 bit, .* instead of .*10 bit"),
+        (ColorTags(), (48, 60), "64x48 .* instead of 60x48"),
+    ],
+)
+def test_whatever_reads_back_otherwise_is_told(
+    tmp_path: Path, tags: ColorTags, shape: tuple[int, int], message: str
+) -> None:
+    write_film(tmp_path / "film.mkv", [noise()], codec="ffv1")
+
+    with pytest.raises(OutputMismatchError, match=message):
+        check_written(tmp_path / "film.mkv", tags=tags, shape=shape)
+
+
+def test_a_lower_crf_and_a_slower_preset_are_heard(tmp_path: Path) -> None:
+    frames = [noise(pts=40 * n) for n in range(3)]
+    sizes = {}
+    wanted: dict[str, dict[str, Any]] = {"plain": {}, "coarse": {"crf": 40}, "slow": {"preset": "slow"}}
+    for name, options in wanted.items():
+        for codec in ("h264", "hevc", "av1"):
+            write_film(tmp_path / f"{name}-{codec}.mkv", frames, codec=codec, **options)
+            sizes[name, codec] = (tmp_path / f"{name}-{codec}.mkv").stat().st_size
+
+    for codec in ("h264", "hevc", "av1"):
+        assert sizes["coarse", codec] < sizes["plain", codec]
+        assert sizes["slow", codec] != sizes["plain", codec]
 
 
 def test_hevc_is_named_as_every_player_knows_it(tmp_path: Path) -> None:
@@ -302,16 +358,19 @@ def test_a_film_without_a_frame_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "error", "message"),
     [
-        ("film.gif", {}, MediaError, r"written as one of \.m4v, \.mkv, \.mov, \.mp4, not '\.gif'"),
+        ("film.gif", {}, MediaError, r"written as one of \.m4v, \.mkv, \.mov, \.mp4, or .*, not '\.gif'"),
         ("film.mp4", {"codec": "prores"}, MediaError, r"cannot hold prores_ks; \.mkv holds every codec"),
-        ("film.mp4", {"codec": "divx"}, InvalidInputError, "codec: must be one of h264, hevc, ffv1, prores"),
+        ("film.mp4", {"codec": "divx"}, InvalidInputError, "codec: must be one of h264, hevc, av1, ffv1, prores"),
         ("film.mp4", {"height": 0}, InvalidInputError, r"film\.height: must be 1 to 8192"),
-        ("film.mp4", {"preset": "warp"}, MediaError, "cannot be begun"),
+        ("film.mp4", {"preset": "warp"}, InvalidInputError, "preset: must be one of ultrafast, .*, got 'warp'"),
+        ("film.mp4", {"crf": 52}, InvalidInputError, r"crf: of h264 must be 0 \(best\) to 51, got 52"),
+        ("film.mov", {"codec": "prores", "crf": 20}, InvalidInputError, "crf: is for h264, hevc, av1; prores has one"),
+        ("film.mov", {"codec": "av1"}, MediaError, r"cannot be begun: .*; does it hold av1\? \.mkv holds every codec"),
         (
             "film.mov",
             {"codec": "prores", "tags": ColorTags(color_range=ColorRange.FULL)},
             MediaError,
-            "full range; choose h264, hevc or ffv1",
+            "full range; choose h264, hevc, av1 or ffv1",
         ),
     ],
 )
@@ -359,6 +418,7 @@ import resource, signal, sys
 from fractions import Fraction
 import numpy as np
 from kinema_core.frames import ColorFrame, ColorTags
+from kinema_core.media.read_back import check_written
 from kinema_core.media.writer import FilmWriter
 path, codec, max_bytes = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if max_bytes:

@@ -3,17 +3,26 @@
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinema_client.commands.options import MODEL_VARIABLE, Codec, EngineName, Precision
+from kinema_client.commands.options import (
+    MODEL_VARIABLE,
+    Codec,
+    DeinterlaceMode,
+    EngineName,
+    Precision,
+    Preset,
+)
 from kinema_core.errors import MediaError, OutputExistsError
 
 if TYPE_CHECKING:
     from kinema_client.commands.backends import Backend
+    from kinema_client.commands.films import FilmChoices
     from kinema_core.pipeline import Options
 
 PIPE = "-"
@@ -21,8 +30,20 @@ PIPE = "-"
 
 def colorize(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="IN", help="A film, a photo, a folder of photos, or - for a pipe.")],
-    target: Annotated[str, typer.Argument(metavar="OUT", help="Of the same kind; - for a pipe (Matroska).")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN",
+            help="A film, a photo, a folder of photos, numbered pictures as scan_%05d.png, or - for a pipe.",
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="Of the same kind; of a film also numbered pictures as colour/%05d.png; - for a pipe (Matroska).",
+        ),
+    ],
     server: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Colorize there instead of here.")] = None,
     model: Annotated[
         str | None,
@@ -35,7 +56,27 @@ def colorize(
     ] = 0,
     engine: Annotated[EngineName, typer.Option(help="What runs the model.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="What the model is computed in.")] = "f32",
-    codec: Annotated[Codec, typer.Option(help="How a film is encoded.")] = "h264",
+    codec: Annotated[
+        Codec | None, typer.Option(show_default="h264", help="How a film is encoded; ffv1 is lossless, for archives.")
+    ] = None,
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=63, show_default="h264 18, hevc 20, av1 24", help="Quality; lower is better and larger."
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset | None, typer.Option(show_default="veryfast", help="Of h264, hevc, av1: slower is smaller.")
+    ] = None,
+    deinterlace: Annotated[
+        DeinterlaceMode, typer.Option(help="Pictures of two fields made whole: as the film is marked, all, or none.")
+    ] = "auto",
+    fps: Annotated[
+        str | None, typer.Option(show_default="24", help="Rate of numbered pictures that come in, as 18 or 24000/1001.")
+    ] = None,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="Leave out what cannot be decoded or carried over, with a warning each.")
+    ] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Write grey and colour side by side.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
 ) -> None:
@@ -45,10 +86,24 @@ def colorize(
     source_of_model = context.get_parameter_source("model")
     if server is not None and source_of_model is not None and source_of_model.name == "ENVIRONMENT":
         model = None  # the variable names a folder of this machine
+    frame_rate = _parse_rate(fps)
     try:
-        job = plan(source, target, codec=codec, is_compared=compare, overwrite=force)
+        check_paths(source, target, overwrite=force)
+        from kinema_client.commands.films import FilmChoices
+        from kinema_core.media.deinterlacer import Deinterlace
         from kinema_core.pipeline import Options
 
+        choices = FilmChoices(
+            codec=codec,
+            crf=crf,
+            preset=preset,
+            deinterlace=Deinterlace(deinterlace),
+            frame_rate=frame_rate,
+            is_lenient=lenient,
+            is_compared=compare,
+            overwrite=force,
+        )
+        job = plan(source, target, choices)
         options = Options(saturation=saturation, smoothing=smoothing, working_size=working_size)
         with _open_backend(server, model, engine, precision, options) as backend:
             job(backend)
@@ -58,29 +113,27 @@ def colorize(
         raise typer.Exit(130) from None
 
 
-def plan(source: str, target: str, *, codec: str, is_compared: bool, overwrite: bool) -> Callable[["Backend"], None]:
-    """Check the paths, and tell by `source` what is to be done: a film, a photograph or a folder of them.
+def plan(source: str, target: str, choices: "FilmChoices") -> Callable[["Backend"], None]:
+    """Tell by `source` what is to be done: a film, a photograph or a folder of them; a photograph has fewer choices.
 
     Raises:
-        MediaError: there is no input, the output is there already or is the input itself, or their kinds differ.
+        MediaError: the outputs are there already, or input and output are of different kinds.
     """
-    check_paths(source, target, overwrite=overwrite)
-
     from kinema_client.commands.films import colorize_film
     from kinema_client.commands.photos import colorize_folder, colorize_photo, plan_folder
+    from kinema_core.media.image_sequence import is_pattern
     from kinema_core.media.photos import PHOTO_SUFFIXES, check_photo_suffix
 
+    is_compared, overwrite = choices.is_compared, choices.overwrite
     if source != PIPE and Path(source).is_dir():
         pairs = plan_folder(Path(source), Path(target), overwrite=overwrite)
         return partial(colorize_folder, pairs=pairs, is_compared=is_compared, overwrite=overwrite)
-    if Path(source).suffix.lower() in PHOTO_SUFFIXES:
+    if Path(source).suffix.lower() in PHOTO_SUFFIXES and not is_pattern(source):
         check_photo_suffix(target)
         return partial(
             colorize_photo, source=Path(source), target=Path(target), is_compared=is_compared, overwrite=overwrite
         )
-    return partial(
-        colorize_film, source=source, target=target, codec=codec, is_compared=is_compared, overwrite=overwrite
-    )
+    return partial(colorize_film, source=source, target=target, choices=choices)
 
 
 def check_paths(source: str, target: str, *, overwrite: bool) -> None:
@@ -90,8 +143,13 @@ def check_paths(source: str, target: str, *, overwrite: bool) -> None:
         OutputExistsError: the output is a file that is there already, and `overwrite` is False.
         MediaError: there is no input, or the output is the input, a terminal, or of another kind.
     """
-    if source != PIPE and not Path(source).exists():
+    from kinema_core.media.image_sequence import check_folder, is_pattern
+
+    if source != PIPE and not Path(source).exists() and not is_pattern(source):
         raise MediaError(f"there is no {source}")
+    if is_pattern(target):
+        check_folder(target, overwrite=overwrite)
+        return
     if target == PIPE:
         if sys.stdout.isatty():
             raise MediaError("a film does not go to a terminal; pipe it on, or name a file")
@@ -107,6 +165,16 @@ def check_paths(source: str, target: str, *, overwrite: bool) -> None:
         raise MediaError(f"{target} is a folder; name a file in it")
     if not is_folder and not overwrite:
         raise OutputExistsError(f"{target} is there already; give another name, or --force to replace it")
+
+
+def _parse_rate(text: str | None) -> Fraction | None:
+    try:
+        rate = None if text is None else Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate is not None and not 1 <= rate <= 1000:
+        raise typer.BadParameter(f"--fps is 1 to 1000 pictures a second, as 18 or 24000/1001, got {text!r}")
+    return rate
 
 
 def _open_backend(

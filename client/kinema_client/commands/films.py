@@ -1,38 +1,81 @@
 """`kinema colorize` on a film."""
 
 from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
 
 import typer
 
 from kinema_client.commands.backends import Backend
 from kinema_client.commands.compare import beside_grey, width_beside_grey
 from kinema_client.commands.progress import WorkProgress
+from kinema_core.errors import InvalidInputError
+from kinema_core.media.deinterlacer import Deinterlace
+from kinema_core.media.encoders import DEFAULT_CODEC
+from kinema_core.media.image_sequence import is_pattern
+from kinema_core.media.png_writer import PngWriter
 from kinema_core.media.reader import FilmReader
 from kinema_core.media.writer import FilmWriter
 
 
-def colorize_film(
-    backend: Backend, source: str, target: str, *, codec: str, is_compared: bool, overwrite: bool
-) -> None:
-    """Colorize the film `source` into `target`, paths or "-", and say what was done.
+@dataclass(frozen=True, slots=True)
+class FilmChoices:
+    """How a film is read and written."""
+
+    codec: str | None = None
+    """One of `encoders.CODECS`; None for the default, and for numbered pictures, which are PNG."""
+    crf: int | None = None
+    """Quality of a lossy codec; None for its default."""
+    preset: str | None = None
+    """Speed of a lossy encoder; None for its default."""
+    deinterlace: Deinterlace = Deinterlace.AUTO
+    frame_rate: Fraction | None = None
+    """Of numbered pictures that come in; None for the default."""
+    is_lenient: bool = False
+    """Whether what cannot be decoded or carried over is left out."""
+    is_compared: bool = False
+    """Whether grey and colour are put side by side."""
+    overwrite: bool = False
+
+
+def colorize_film(backend: Backend, source: str, target: str, choices: FilmChoices) -> None:
+    """Colorize the film `source` into `target`, and say what was done.
+
+    Both are paths, numbered pictures as in `scan_%05d.png`, or "-" for a pipe.
 
     Raises:
         KinemaError: reading, colorizing or writing failed; nothing is left of `target`.
     """
     with (
-        FilmReader(source) as film,
-        FilmWriter.like(
-            film,
-            target,
-            width=width_beside_grey(film.width) if is_compared else None,
-            codec=codec,
-            overwrite=overwrite,
-        ) as writer,
+        FilmReader(
+            source,
+            deinterlace=choices.deinterlace,
+            frame_rate=choices.frame_rate,
+            is_lenient=choices.is_lenient,
+        ) as film,
+        _open_writer(film, target, choices) as writer,
         WorkProgress(film.name, "frames", film.num_frames) as progress,
         closing(backend.colorize_film(film)) as frames,
     ):
         for frame in frames:
-            writer.write(beside_grey(frame) if is_compared else frame)
+            writer.write(beside_grey(frame) if choices.is_compared else frame)
             progress.advance()
     done = f"{progress.num_done} frames in {progress.seconds:.1f} s, {progress.rate:.1f} frames/s"
     typer.echo(f"{writer.name}: {done} ({backend.description})", err=target == "-")
+
+
+def _open_writer(film: FilmReader, target: str, choices: FilmChoices) -> FilmWriter | PngWriter:
+    if is_pattern(target):
+        if (choices.codec, choices.crf, choices.preset) != (None, None, None):
+            raise InvalidInputError("codec", "numbered pictures are PNG; leave out --codec, --crf and --preset")
+        return PngWriter.like(film, target, overwrite=choices.overwrite)
+    return FilmWriter.like(
+        film,
+        target,
+        width=width_beside_grey(film.width) if choices.is_compared else None,
+        codec=choices.codec or DEFAULT_CODEC,
+        crf=choices.crf,
+        preset=choices.preset,
+        is_lenient=choices.is_lenient,
+        overwrite=choices.overwrite,
+    )

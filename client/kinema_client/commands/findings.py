@@ -31,7 +31,7 @@ _CPU_FEATURES = {
 }
 """Linux's flags, any of which brings the feature."""
 
-_ENCODERS = {"h264": "libx264", "hevc": "libx265", "ffv1": "ffv1", "prores": "prores_ks"}
+_ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "ffv1": "ffv1", "prores": "prores_ks"}
 _REINSTALL_AV = "install PyAV as PyPI has it: pip install --force-reinstall --no-deps --only-binary :all: av"
 
 

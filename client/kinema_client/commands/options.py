@@ -7,7 +7,9 @@ import typer
 
 EngineName = Literal["auto", "openvino", "onnxruntime"]
 Precision = Literal["f32", "bf16", "int8"]
-Codec = Literal["h264", "hevc", "ffv1", "prores"]
+Codec = Literal["h264", "hevc", "av1", "ffv1", "prores"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+DeinterlaceMode = Literal["auto", "on", "off"]
 
 MODEL_VARIABLE = "KINEMA_MODEL"
 BundleOption = Annotated[

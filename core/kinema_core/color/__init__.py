@@ -3,7 +3,7 @@
 from kinema_core.color.compose import compose_chroma, compose_rgb
 from kinema_core.color.lab import lab_to_rgb, rgb_to_lab
 from kinema_core.color.luma import GREY_TAGS, halve_luma, luma_to_lightness, rgb_to_grey
-from kinema_core.color.ycbcr import rgb_to_ycbcr
+from kinema_core.color.ycbcr import rgb_to_ycbcr, ycbcr_to_rgb
 
 __all__ = [
     "GREY_TAGS",
@@ -15,4 +15,5 @@ __all__ = [
     "rgb_to_grey",
     "rgb_to_lab",
     "rgb_to_ycbcr",
+    "ycbcr_to_rgb",
 ]

@@ -1,4 +1,4 @@
-"""Y'CbCr codes: what they mean (ITU-T H.273, 8.3), and RGB to 4:2:0 planes."""
+"""Y'CbCr codes: what they mean (ITU-T H.273, 8.3), and RGB to 4:2:0 planes and back."""
 
 from typing import Any, Final
 
@@ -59,6 +59,31 @@ def rgb_to_ycbcr(rgb: NDArray[np.uint8], tags: ColorTags) -> tuple[Plane, Plane,
     luma = _to_codes(cv2.transform(pixels, luma_row) + black, tags)
     cb, cr = (_to_codes(cv2.transform(squares, row) + neutral, tags) for row in (cb_row, cr_row))
     return luma, cb, cr
+
+
+def ycbcr_to_rgb(luma: Plane, cb: Plane, cr: Plane, tags: ColorTags) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Convert planes Y' (H, W), Cb and Cr (ceil(H/2), ceil(W/2)) to RGB (H, W, 3), chroma interpolated.
+
+    Of 8-bit codes it is 0-255 in uint8, of 10-bit codes 0-65535 in uint16, rounded to the nearest; what lies outside is
+    cut off, channel by channel.
+    """
+    kr, kg, kb = tags.matrix.luma_weights
+    black, luma_span = luma_scale(tags.color_range, tags.bit_depth)
+    neutral, chroma_span = chroma_scale(tags.color_range, tags.bit_depth)
+    height, width = luma.shape
+    white, dtype = (255, np.uint8) if tags.bit_depth == 8 else (65535, np.uint16)
+
+    def doubled(plane: Plane) -> Any:
+        scaled = (plane.astype(np.float32) - neutral) * np.float32(2 * white / chroma_span)
+        size = (2 * plane.shape[1], 2 * plane.shape[0])
+        return cv2.resize(scaled, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
+
+    grey = (luma.astype(np.float32) - black) * np.float32(white / luma_span)
+    red = (1 - kr) * doubled(cr)
+    blue = (1 - kb) * doubled(cb)
+    rgb = np.stack([grey + red, grey - (kr * red + kb * blue) / kg, grey + blue], axis=2)
+    codes: NDArray[np.uint8] | NDArray[np.uint16] = np.clip(np.rint(rgb), 0, white).astype(dtype)
+    return codes
 
 
 def halve(plane: NDArray[Any]) -> Any:

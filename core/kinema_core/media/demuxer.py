@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # Packet is generic in PyAV's stubs alone
 
+import heapq
 import logging
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -14,7 +15,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from kinema_core.errors import InvalidInputError, MediaError
+from kinema_core.errors import DamagedPictureError, InvalidInputError, MediaError
 from kinema_core.media.ffmpeg_errors import ffmpeg_errors
 
 _log = logging.getLogger(__name__)
@@ -25,7 +26,10 @@ PacketSink: TypeAlias = "Callable[[Packet[Stream]], None]"
 _TEXT_ART_CODECS = {"ansi", "bintext", "idf", "xbin"}
 """FFmpeg draws text files with these; somebody who names a text file has made a mistake."""
 _FILM_ADVICE = "give a complete film, such as .mp4, .mkv, .mov or .avi"
+_DAMAGE_ADVICE = "copy the film again, or say --lenient to leave out what cannot be decoded"
 _REPAIR_ADVICE = "copy the film again, or keep the part that plays with `ffmpeg -i IN -c copy OUT.mkv` and give that"
+_HIDING_CODECS = {"mpeg4", "vp8", "vp9"}
+"""Their packets need not hold a picture that is shown."""
 _MAX_PENDING_BYTES = 1 << 28
 """How much of the other streams may come before the first picture; the whole sound of most films is less."""
 
@@ -33,16 +37,32 @@ _MAX_PENDING_BYTES = 1 << 28
 class Demuxer:
     """Demuxes an open container once and decodes one of its video streams."""
 
-    def __init__(self, source: str, name: str) -> None:
+    def __init__(
+        self,
+        source: str,
+        name: str,
+        *,
+        file_format: str | None = None,
+        options: dict[str, str] | None = None,
+        is_lenient: bool = False,
+    ) -> None:
         """Open `source`, a URL of FFmpeg's `file` or `pipe` protocol; messages call it `name`.
+
+        Args:
+            source: the URL.
+            name: what people call it.
+            file_format: FFmpeg's name of the container; found by looking at it where None.
+            options: for that container's demuxer.
+            is_lenient: whether pictures that cannot be decoded are left out, and not an error.
 
         Raises:
             MediaError: it cannot be opened, or has no pictures.
         """
         self.name = name
+        self._is_lenient = is_lenient
         try:
             with ffmpeg_errors(f"{name} cannot be opened as a film", advice=_FILM_ADVICE):
-                self.container = av.open(source, metadata_errors="replace")
+                self.container = av.open(source, format=file_format, options=options or {}, metadata_errors="replace")
         except ValueError as err:  # a name with a NUL
             raise MediaError(f"{name!r} cannot be opened as a film: {err}; {_FILM_ADVICE}") from err
         try:
@@ -58,7 +78,11 @@ class Demuxer:
         self._num_packets = 0
         self._last_is_cut = False
         self.num_damaged = 0
-        """How many packets could not be decoded since the first picture; their pictures are missing."""
+        """How many pictures since the first one could not be decoded, and are left out."""
+        self._awaited: list[int] | None = [] if self._has_a_picture_a_packet() else None
+        """pts of packets whose pictures are still to come, a heap; None where that cannot be told."""
+        self._first_key_pts: int | None = None
+        self._last_error = "the decoder gives no picture for it"
         self._end_seconds = Fraction(0)
 
     @property
@@ -76,6 +100,10 @@ class Demuxer:
             raise InvalidInputError("film", "its streams go to one writer, made before its pictures are read")
         self._sink = sink
 
+    def find_pending(self, index: int) -> bytes | None:
+        """Give the first packet of a stream among those that are held back still."""
+        return next((bytes(packet) for packet in self._pending or () if packet.stream.index == index), None)
+
     def release(self) -> None:
         """Let the packets flow that were held back while nobody could ask for them yet."""
         pending, self._pending = self._pending or [], None
@@ -83,9 +111,10 @@ class Demuxer:
             self._pass_on(packet)
 
     def pictures(self) -> Iterator[av.VideoFrame]:
-        """Decode to the end; packets that cannot be decoded are left out, counted and logged.
+        """Decode to the end; where lenient, pictures that cannot be decoded are left out, counted and logged.
 
         Raises:
+            DamagedPictureError: a picture cannot be decoded.
             MediaError: the film cannot be read on, is cut short, or has its first picture behind very much else.
         """
         packets = self.container.demux()
@@ -102,6 +131,7 @@ class Demuxer:
                 self._pass_on(packet)
             self._note_end(packet)
         self._check_complete()
+        self._note_missing(None)
 
     def close(self) -> None:
         """Close the container; more than once does no harm."""
@@ -112,20 +142,60 @@ class Demuxer:
             self._num_packets += 1
             # Broadcasts are cut anywhere, and marked wherever the reception was bad.
             self._last_is_cut = packet.is_corrupt and not self.container.format.name.startswith("mpeg")
+            self._await(packet)
         try:
             frames = self.stream.decode(packet)
         except av.error.InvalidDataError as err:
-            if self._num_pictures:  # before it, a recording may just have begun between two key frames
-                self.num_damaged += 1
-                _log.warning(
-                    "packet_damaged name=%s time=%.2f reason='%s'", self.name, float(self._end_seconds), err.strerror
-                )
+            self._last_error = err.strerror or "invalid data"
+            # Where pictures are awaited, those that are missing are found by pts: a decoder on several threads tells of
+            # a packet later. Before the first picture, a recording may just have begun between two key frames.
+            if self._awaited is None and self._num_pictures:
+                self._leave_out(packet.pts)
             return
         except av.FFmpegError as err:
             raise self._damage(err.strerror) from err
         for frame in frames:
+            self._note_missing(frame.pts)
             self._num_pictures += 1
+            if frame.is_corrupt:
+                number = self._num_pictures + self.num_damaged - 1
+                _log.warning("picture_concealed name=%s number=%d pts=%s", self.name, number, frame.pts)
             yield frame
+
+    def _has_a_picture_a_packet(self) -> bool:
+        """Tell whether the container and the codec put each picture that is shown in one packet with its pts."""
+        is_matroska = "matroska" in self.container.format.name
+        return (self.is_mov or is_matroska) and self.stream.codec_context.codec.canonical_name not in _HIDING_CODECS
+
+    def _await(self, packet: Packet[Stream]) -> None:
+        if self._awaited is None or packet.pts is None or packet.is_discard:
+            return
+        if self._first_key_pts is None and packet.is_keyframe:
+            self._first_key_pts = packet.pts
+        # What comes before the first key frame refers to pictures that the film does not have.
+        if self._first_key_pts is not None and packet.pts >= self._first_key_pts:
+            heapq.heappush(self._awaited, packet.pts)
+
+    def _note_missing(self, pts: int | None) -> None:
+        """Leave out what was awaited before `pts`, or at all: decoders drop damaged pictures without a word."""
+        while self._awaited and (pts is None or self._awaited[0] <= pts):
+            awaited = heapq.heappop(self._awaited)
+            if awaited != pts:
+                self._leave_out(awaited)
+
+    def _leave_out(self, pts: int | None) -> None:
+        """Count a picture that cannot be decoded.
+
+        Raises:
+            DamagedPictureError: the film is not read leniently.
+        """
+        number, reason = self._num_pictures + self.num_damaged, self._last_error
+        if not self._is_lenient:
+            time = f"{float(pts * (self.stream.time_base or 0)):.2f} s" if pts is not None else "an unknown time"
+            message = f"{self.name}: frame {number} at {time} (pts {pts}) cannot be decoded: {reason}; {_DAMAGE_ADVICE}"
+            raise DamagedPictureError(message, number=number, pts=pts)
+        self.num_damaged += 1
+        _log.warning("picture_left_out name=%s number=%d pts=%s reason='%s'", self.name, number, pts, reason)
 
     def _pass_on(self, packet: Packet[Stream]) -> None:
         if self._pending is None:

@@ -22,40 +22,80 @@ class Encoder:
     """The four characters that MP4 and MOV name the codec with, where FFmpeg's choice does not play everywhere."""
 
 
-CODECS = ("h264", "hevc", "ffv1", "prores")
+CODECS = ("h264", "hevc", "av1", "ffv1", "prores")
 """What `choose_encoder` knows."""
+DEFAULT_CODEC = "h264"
+"""Plays everywhere."""
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+"""x264's and x265's words for how long the encoder may think about a frame."""
 
 
-def choose_encoder(codec: str, *, height: int, width: int, tags: ColorTags, crf: int, preset: str) -> Encoder:
+DEFAULT_PRESET = "veryfast"
+_SVT_PRESETS = {name: str(12 - index) for index, name in enumerate(PRESETS)}
+"""SVT-AV1 counts its presets; its own default, 10, is "veryfast" here."""
+_CRF = {"h264": (18, 51), "hevc": (20, 51), "av1": (24, 63)}
+"""Of each lossy codec the default, and the most that it takes; lower is better and larger."""
+
+
+def choose_encoder(
+    codec: str, *, height: int, width: int, tags: ColorTags, crf: int | None = None, preset: str | None = None
+) -> Encoder:
     """Choose the encoder for a film.
 
     `h264` and `hevc` are written as 4:2:0, 8 or 10 bit after `tags`. Their headers cannot express an odd size in 4:2:0,
     so odd sizes become 4:4:4 with each chroma sample repeated: size and Y' stay exact, and halving the chroma gives the
-    same planes again; some players and most TV sets do not play it. `ffv1` is lossless, of any size. `prores` is HQ
-    4:2:2, always 10 bit and limited. `crf` and `preset` are x264's and x265's; the others have no use for them.
+    same planes again; some players and most TV sets do not play it. `av1` is 4:2:0 of any size, 8 or 10 bit. `ffv1` is
+    lossless, of any size. `prores` is HQ 4:2:2, always 10 bit and limited.
+
+    Args:
+        codec: one of CODECS.
+        height: pixels.
+        width: pixels.
+        tags: how the film is to be read.
+        crf: quality of a lossy codec, 0 (best) to 51, of AV1 to 63; None for 18, of HEVC 20, of AV1 24.
+        preset: one of PRESETS; None for DEFAULT_PRESET.
 
     Raises:
-        InvalidInputError: an unknown codec.
+        InvalidInputError: an unknown codec, or a `crf` or `preset` that it does not take.
         MediaError: the codec cannot tell what `tags` say.
     """
+    if codec not in CODECS:
+        raise InvalidInputError("codec", f"must be one of {', '.join(CODECS)}, got {codec!r}")
+    quality = _quality_options(codec, crf, preset)
     depth = "" if tags.bit_depth == 8 else "10le"
     subsampling = "444" if height % 2 or width % 2 else "420"
     if codec == "h264":
-        return Encoder("libx264", f"yuv{subsampling}p{depth}", {"crf": str(crf), "preset": preset})
+        return Encoder("libx264", f"yuv{subsampling}p{depth}", quality)
     if codec == "hevc":
-        options = {"crf": str(crf), "preset": preset, "x265-params": "log-level=none"}
+        options = quality | {"x265-params": "log-level=none"}
         return Encoder("libx265", f"yuv{subsampling}p{depth}", options, codec_tag="hvc1")
+    if codec == "av1":
+        return Encoder("libsvtav1", f"yuv420p{depth}", quality)
     if codec == "ffv1":
         # Version 3 with a checksum a slice and every picture by itself, as archives keep it (RFC 9043).
         options = {"level": "3", "slicecrc": "1", "g": "1"}
         if min(height, width) < 16:
             options["slices"] = "1"  # FFmpeg's own choice fails for some sizes below
         return Encoder("ffv1", f"yuv420p{depth}", options)
-    if codec == "prores":
-        if tags.color_range is ColorRange.FULL:
-            raise MediaError("ProRes cannot say that a film is full range; choose h264, hevc or ffv1")
-        return Encoder("prores_ks", "yuv422p10le", {"profile": "hq", "vendor": "apl0"})
-    raise InvalidInputError("codec", f"must be one of {', '.join(CODECS)}, got {codec!r}")
+    if tags.color_range is ColorRange.FULL:
+        raise MediaError("ProRes cannot say that a film is full range; choose h264, hevc, av1 or ffv1")
+    return Encoder("prores_ks", "yuv422p10le", {"profile": "hq", "vendor": "apl0"})
+
+
+def _quality_options(codec: str, crf: int | None, preset: str | None) -> dict[str, str]:
+    if codec not in _CRF:
+        for field, given in (("crf", crf), ("preset", preset)):
+            if given is not None:
+                raise InvalidInputError(field, f"is for {', '.join(_CRF)}; {codec} has one quality, leave it out")
+        return {}
+    default_crf, max_crf = _CRF[codec]
+    crf = default_crf if crf is None else crf
+    preset = preset or DEFAULT_PRESET
+    if not 0 <= crf <= max_crf:
+        raise InvalidInputError("crf", f"of {codec} must be 0 (best) to {max_crf}, got {crf}")
+    if preset not in PRESETS:
+        raise InvalidInputError("preset", f"must be one of {', '.join(PRESETS)}, got {preset!r}")
+    return {"crf": str(crf), "preset": _SVT_PRESETS[preset] if codec == "av1" else preset}
 
 
 def fill_picture(frame: ColorFrame, pix_fmt: str) -> av.VideoFrame:

@@ -1,5 +1,6 @@
 """Films in: the first video stream as luma frames, everything else handed on untouched."""
 
+import itertools
 import logging
 import os
 import re
@@ -16,7 +17,9 @@ from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, check_size
 from kinema_core.media.color_tags import read_tags
 from kinema_core.media.decoded_planes import PlaneTaker
+from kinema_core.media.deinterlacer import Deinterlace, deinterlace
 from kinema_core.media.demuxer import Demuxer, PacketSink
+from kinema_core.media.image_sequence import ImageSequence, find_sequence
 
 if TYPE_CHECKING:
     from av.container.core import Chapter  # only its stub has it
@@ -29,26 +32,60 @@ class FilmReader:
 
     Iterating yields a LumaFrame for every picture of the first video stream (cover art aside), with the very Y' that
     the decoder gives (see `PlaneTaker` for the formats) and the film's own pts; `color_frames` yields the film's own
-    colour as well. A picture without a pts gets its dts, or else one nominal duration more than the last; one whose pts
-    does not rise gets one tick more than the last.
+    colour as well. Interlaced pictures are deinterlaced first, which alters Y' and is in the log. A picture without a
+    pts gets its dts, or else one nominal duration more than the last; one whose pts does not rise gets one tick more
+    than the last.
 
     Packets of all other streams pass by in the file's order; a FilmWriter made with `copy_from` takes them while the
     pictures are read, in the thread that reads them.
     """
 
-    def __init__(self, source: str | os.PathLike[str]) -> None:
-        """Open `source`, a path or "-" for standard input, and decode up to the first picture.
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        deinterlace: Deinterlace = Deinterlace.AUTO,
+        frame_rate: Fraction | None = None,
+        is_lenient: bool = False,
+    ) -> None:
+        """Open `source` and decode up to the first picture.
+
+        Args:
+            source: a path, numbered pictures as in `scan_%05d.png`, or "-" for standard input.
+            deinterlace: which pictures are two fields that are to become one whole picture.
+            frame_rate: of numbered pictures, 24 where None; a film has its own.
+            is_lenient: whether pictures that cannot be decoded are left out, with a line in the log, and not an error.
 
         Raises:
             MediaError: there is no such film, it has no pictures, or it is damaged before the first one.
+            InvalidInputError: a frame rate for something else than numbered pictures.
         """
         self.name = "standard input" if source == "-" else os.fspath(source)
-        self._demuxer = Demuxer("pipe:0" if source == "-" else f"file:{self.name}", self.name)
+        self._deinterlace = deinterlace
+        sequence = find_sequence(self.name)
+        if sequence is None and frame_rate is not None:
+            raise InvalidInputError("frame_rate", f"is for numbered pictures; {self.name} has its own, leave it out")
+        self.first_number = sequence.first_number if sequence else None
+        """The number of the first picture; None where the film is no sequence of numbered pictures."""
+        self._demuxer = self._open(source, sequence, frame_rate, is_lenient=is_lenient)
         try:
             self._begin()
         except BaseException:
             self._demuxer.close()
             raise
+
+    def _open(
+        self,
+        source: str | os.PathLike[str],
+        sequence: ImageSequence | None,
+        frame_rate: Fraction | None,
+        *,
+        is_lenient: bool,
+    ) -> Demuxer:
+        if sequence is not None:
+            options = sequence.demuxer_options(frame_rate)
+            return Demuxer(sequence.url, self.name, file_format="image2", options=options, is_lenient=is_lenient)
+        return Demuxer("pipe:0" if source == "-" else f"file:{self.name}", self.name, is_lenient=is_lenient)
 
     def _begin(self) -> None:
         stream = self._demuxer.stream
@@ -73,8 +110,6 @@ class FilmReader:
         """Width of a pixel by its height; None where unknown."""
         self.display_matrix = _display_matrix_of(first)
         """FFmpeg's nine numbers that turn or mirror the picture when it is shown; None where it is shown as it is."""
-        if first.interlaced_frame:
-            _log.warning("film_is_interlaced name=%s advice='deinterlace it first: fields stay as they are'", self.name)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -109,13 +144,17 @@ class FilmReader:
 
     @property
     def num_damaged(self) -> int:
-        """How many packets could not be decoded so far; each is a picture less, and is in the log."""
+        """How many pictures could not be decoded so far and are left out, which is in the log."""
         return self._demuxer.num_damaged
 
     @property
     def other_streams(self) -> list[Stream]:
         """Every stream but the one that is read: sound, subtitles, attachments, data, further videos."""
         return [stream for stream in self._demuxer.container.streams if stream.index != self._demuxer.stream.index]
+
+    def attached_picture(self, stream: Stream) -> bytes | None:
+        """Give the encoded picture of a stream of cover art; None where it has not passed before the first picture."""
+        return self._demuxer.find_pending(stream.index)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -144,6 +183,7 @@ class FilmReader:
         """Read the film as luma.
 
         Raises:
+            DamagedPictureError: a picture cannot be decoded, and the film is not read leniently.
             MediaError: it is cut short, cannot be read on, or changes its size or pixel format.
         """
         for frame, pts in self._pictures():
@@ -169,14 +209,13 @@ class FilmReader:
         self.close()
 
     def _pictures(self) -> Iterator[tuple[av.VideoFrame, int]]:
-        frame, self._first = self._first, None
-        if frame is None:
+        first, self._first = self._first, None
+        if first is None:
             raise InvalidInputError("film", "can be read once; open it again to read it again")
         self._demuxer.release()
-        while frame is not None:
-            self._check_unchanged(frame)
+        unchanged = map(self._check_unchanged, itertools.chain([first], self._decoded))
+        for frame in deinterlace(unchanged, mode=self._deinterlace, name=self.name):
             yield frame, self._next_pts(frame)
-            frame = next(self._decoded, None)
 
     def _next_pts(self, frame: av.VideoFrame) -> int:
         pts = frame.pts if frame.pts is not None else frame.dts
@@ -203,7 +242,7 @@ class FilmReader:
         except InvalidInputError as err:
             raise MediaError(f"{err}; scale it first, for instance with `ffmpeg -i IN -vf scale=3840:-2 OUT`") from err
 
-    def _check_unchanged(self, frame: av.VideoFrame) -> None:
+    def _check_unchanged(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Refuse a film that changes under way: a stabilizer and an encoder are made for one size and depth."""
         found = f"{frame.width}x{frame.height} {frame.format.name}"
         expected = f"{self.width}x{self.height} {self._planes.pix_fmt}"
@@ -213,6 +252,7 @@ class FilmReader:
                 f"{self.name} changes from {expected} to {found} at {seconds:.2f} s; "
                 "cut it there, and colorize the parts one by one"
             )
+        return frame
 
 
 def _display_matrix_of(frame: av.VideoFrame) -> tuple[int, ...] | None:

@@ -7,10 +7,13 @@ import logging
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, DataStream, Discard, Stream
+from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
+from kinema_core.errors import MediaError
+from kinema_core.media.codec_delay import add_delayed_aac, num_priming_samples
 from kinema_core.media.reader import FilmReader
+from kinema_core.media.subtitle_conversion import SubtitleConverter, can_be_converted
 
 _log = logging.getLogger(__name__)
 
@@ -19,30 +22,47 @@ _OWN_TAGS = {"compatible_brands", "duration", "encoder", "major_brand", "minor_v
 _OWN_TAG_STEMS = ("bps", "number_of_", "_statistics_", "duration-")
 """Matroska's counts of the old streams."""
 _DEFAULT_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_COVER_SUFFIXES = {"bmp": "bmp", "mjpeg": "jpg", "png": "png"}
+"""Codecs of cover art that MP4 holds, with the suffix of such a file."""
+_COVER_TYPES = {"mjpeg": "jpeg"}
+"""Where a picture's MIME type is not called after its codec."""
 
 
 class StreamCopies:
-    """The copies that an output container makes of a film's other streams: sound, subtitles, attachments.
+    """The copies that an output container makes of a film's other streams: sound, subtitles, attachments, cover art.
 
-    Left out, each with a warning in the log that names it: streams that the container cannot hold, further video
-    streams and cover art, and data streams. Those of timecodes and chapters FFmpeg writes again from the tags.
+    Packets are copied as they are, but for text subtitles in a codec that the container does not hold: these are
+    converted. What cannot be copied is left out with a warning that names it; sound and subtitles only where the writer
+    is lenient. Data streams are left out: those of timecodes and chapters FFmpeg writes again from the tags.
     """
 
-    def __init__(self, reader: FilmReader, container: OutputContainer) -> None:
-        """Add a stream to `container` for each that can be copied; its header must not have been written."""
+    def __init__(self, reader: FilmReader, container: OutputContainer, *, is_lenient: bool = False) -> None:
+        """Add a stream to `container` for each that can be copied; its header must not have been written.
+
+        Raises:
+            MediaError: sound or subtitles cannot be copied, and `is_lenient` is False.
+        """
+        self._reader = reader
         self._copies: dict[int, Stream] = {}
+        self._converters: dict[int, SubtitleConverter] = {}
         self._last_dts: dict[int, int] = {}
         for stream in reader.other_streams:
             reason = self._add(stream, container)
-            if reason:
-                kind = f"{stream.type}/{_codec_name(stream)}"
-                _log.warning(
-                    "stream_not_copied index=%d kind=%s reason='%s' advice='.mkv holds most streams'",
-                    stream.index, kind, reason,
-                )  # fmt: skip
+            if reason is None:
+                continue
+            kind = f"{stream.type}/{_codec_name(stream)}"
+            if stream.type in {"audio", "subtitle"} and not is_lenient:
+                raise MediaError(
+                    f"stream {stream.index} of {reader.name} ({kind}) cannot be carried over: {reason}; "
+                    "write .mkv, which holds most streams, or say --lenient to leave it out"
+                )
+            _log.warning(
+                "stream_not_copied index=%d kind=%s reason='%s' advice='.mkv holds most streams'",
+                stream.index, kind, reason,
+            )  # fmt: skip
 
-    def readdress(self, packet: Packet[Stream]) -> bool:
-        """Make `packet` one of the new container; False where its stream is not copied.
+    def readdress(self, packet: Packet[Stream]) -> Packet[Stream] | None:
+        """Make `packet` one of the new container, or give the one that stands for it; None where there is none.
 
         Containers refuse decoding times that do not rise, so one that does not is moved to the next tick, as the
         `ffmpeg` program does.
@@ -50,11 +70,18 @@ class StreamCopies:
         index = packet.stream.index
         copy = self._copies.get(index)
         if copy is None:
-            return False
+            return None
+        if index in self._converters:
+            converted = self._converters[index].convert(packet)
+            if converted is None:
+                return None
+            packet = converted
         dts = packet.dts if packet.dts is not None else packet.pts
+        if dts is None and _is_cover_art(copy):
+            dts = 0
         if dts is None:
             _log.warning("packet_not_copied index=%d reason='no time stamp'", index)
-            return False
+            return None
         last = self._last_dts.get(index)
         if last is not None and dts <= last and copy.type == "audio":
             dts = last + 1
@@ -62,32 +89,68 @@ class StreamCopies:
         packet.dts = dts
         packet.pts = dts if packet.pts is None else max(packet.pts, dts)
         packet.stream = copy
-        return True
+        return packet
 
     def _add(self, stream: Stream, container: OutputContainer) -> str | None:
         """Add a copy of the stream, or tell why not."""
+        if _is_cover_art(stream):
+            return self._add_cover_art(stream, container)
         if isinstance(stream, VideoStream):
             return "only the first video stream is colorized"
         if isinstance(stream, DataStream):
             comes_again = "timecode" in stream.metadata or stream.discard is Discard.all  # so MP4's chapters are marked
             return None if comes_again else "data streams are not copied"
+        return self._add_packets_of(stream, container)
+
+    def _add_packets_of(self, stream: Stream, container: OutputContainer) -> str | None:
         if isinstance(stream, AttachmentStream):
-            if "matroska" not in container.format.name:
+            if not _is_matroska(container):
                 return f"{container.format.name} holds no attachments"
         elif not _has_codec(stream):
             return "this FFmpeg does not know its codec"
         try:
-            copy = container.add_stream_from_template(stream)
+            copy = _add_copy(stream, container)
         except ValueError:  # PyAV's "format does not support codec"
-            return f"{container.format.name} cannot hold it"
-        if isinstance(copy, AudioStream) and copy.layout.name.endswith(" channels"):
-            # Matroska tells the number of channels alone, and MP4 cannot be finished without their names; FFmpeg's
-            # defaults for the number, as the `ffmpeg` program takes them.
-            copy.codec_context.layout = _DEFAULT_LAYOUTS.get(copy.layout.nb_channels, copy.layout)
+            if not can_be_converted(stream, container):
+                return f"{container.format.name} cannot hold it"
+            self._converters[stream.index] = converter = SubtitleConverter(stream, container)
+            copy = converter.stream
         copy.metadata.update(copied_metadata(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
         return None
+
+    def _add_cover_art(self, stream: Stream, container: OutputContainer) -> str | None:
+        codec = _codec_name(stream)
+        if _is_matroska(container):  # as an attachment, which is written with the header
+            data = self._reader.attached_picture(stream)
+            if data is None:
+                return "its data does not come before the first picture"
+            suffix = _COVER_SUFFIXES.get(codec, codec)
+            name = stream.metadata.get("filename", f"cover.{suffix}")
+            container.add_attachment(
+                name, stream.metadata.get("mimetype", f"image/{_COVER_TYPES.get(codec, codec)}"), data
+            )
+            return None
+        if container.format.name != "mp4" or codec not in _COVER_SUFFIXES:
+            return f"{container.format.name} holds no such cover art"
+        copy: Stream = container.add_stream_from_template(stream, opaque=True)
+        copy.disposition = Disposition.attached_pic
+        self._copies[stream.index] = copy
+        return None
+
+
+def _add_copy(stream: Stream, container: OutputContainer) -> Stream:
+    if isinstance(stream, AudioStream) and _is_matroska(container) and _codec_name(stream) == "aac":
+        num_samples = num_priming_samples(stream)
+        if num_samples:
+            return add_delayed_aac(container, stream, num_samples)
+    copy: Stream = container.add_stream_from_template(stream)
+    if isinstance(copy, AudioStream) and copy.layout.name.endswith(" channels"):
+        # Matroska tells the number of channels alone, and MP4 cannot be finished without their names; FFmpeg's
+        # defaults for the number, as the `ffmpeg` program takes them.
+        copy.codec_context.layout = _DEFAULT_LAYOUTS.get(copy.layout.nb_channels, copy.layout)
+    return copy
 
 
 def copied_metadata(metadata: dict[str, str]) -> dict[str, str]:
@@ -97,6 +160,14 @@ def copied_metadata(metadata: dict[str, str]) -> dict[str, str]:
         for key, value in metadata.items()
         if key.lower() not in _OWN_TAGS and not key.lower().startswith(_OWN_TAG_STEMS)
     }
+
+
+def _is_matroska(container: OutputContainer) -> bool:
+    return "matroska" in container.format.name
+
+
+def _is_cover_art(stream: Stream) -> bool:
+    return isinstance(stream, VideoStream) and Disposition.attached_pic in stream.disposition
 
 
 def _has_codec(stream: Stream) -> bool:

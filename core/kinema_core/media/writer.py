@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # Packet is generic in PyAV's stubs alone
 
+import dataclasses
 import logging
 import os
 import threading
@@ -23,9 +24,10 @@ from av.video.stream import VideoStream
 from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import ColorFrame, ColorTags, check_size
 from kinema_core.media.color_tags import write_tags
-from kinema_core.media.encoders import Encoder, choose_encoder, fill_picture
+from kinema_core.media.encoders import DEFAULT_CODEC, Encoder, choose_encoder, fill_picture
 from kinema_core.media.ffmpeg_errors import ffmpeg_errors
 from kinema_core.media.output_file import PartialFile
+from kinema_core.media.read_back import check_written
 from kinema_core.media.reader import FilmReader
 from kinema_core.media.stream_copy import StreamCopies, copied_metadata
 
@@ -33,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 FILM_SUFFIXES = (".m4v", ".mkv", ".mov", ".mp4")
 """The containers that films are written to."""
+_STREAMED = (".m4v", ".mp4")
+"""Have their index in front, so that they play while they are still being loaded; FFmpeg copies the file for it."""
 _DEFAULT_RATE = Fraction(25)
 
 
@@ -57,10 +61,11 @@ class FilmWriter:
         time_base: Fraction,
         average_rate: Fraction | None = None,
         tags: ColorTags,
-        codec: str = "h264",
-        crf: int = 18,
-        preset: str = "veryfast",
+        codec: str = DEFAULT_CODEC,
+        crf: int | None = None,
+        preset: str | None = None,
         copy_from: FilmReader | None = None,
+        is_lenient: bool = False,
         overwrite: bool = False,
     ) -> None:
         """Open the film and write its header.
@@ -74,15 +79,18 @@ class FilmWriter:
                 25 where unknown.
             tags: how every frame is to be read.
             codec: one of `encoders.CODECS`.
-            crf: quality of h264 and hevc, 0 (lossless) to 51.
-            preset: speed of h264 and hevc, "ultrafast" to "placebo".
+            crf: quality of a lossy codec; see `choose_encoder`.
+            preset: one of `encoders.PRESETS`, for a lossy codec.
             copy_from: the film that the frames are made of.
+            is_lenient: whether its sound and subtitles are left out, with a warning, where the container cannot hold
+                them.
             overwrite: whether a file of that name may be replaced.
 
         Raises:
             OutputExistsError: the name is taken, and `overwrite` is False.
-            MediaError: the container is unknown or cannot hold the codec, or the file cannot be written.
-            InvalidInputError: an unknown codec, or a size that is out of bounds.
+            MediaError: the container is unknown, cannot hold the codec, or sound or subtitles of `copy_from`; or the
+                file cannot be written.
+            InvalidInputError: an unknown codec, a quality that it does not take, or a size that is out of bounds.
         """
         check_size(height, width, field="film")
         self._shape = (height, width)
@@ -103,8 +111,8 @@ class FilmWriter:
             self._container = container = _open(self._file, time_base)
             self._stream = self._add_video(container, copy_from)
             if copy_from is not None:
-                self._carry_over(copy_from, container)
-            with ffmpeg_errors(f"{self.name}: cannot be begun"):
+                self._carry_over(copy_from, container, is_lenient=is_lenient)
+            with ffmpeg_errors(f"{self.name} cannot be begun", advice=f"does it hold {codec}? .mkv holds every codec"):
                 container.start_encoding()
         except BaseException:
             self.abort()
@@ -117,9 +125,10 @@ class FilmWriter:
         path: str | os.PathLike[str],
         *,
         width: int | None = None,
-        codec: str = "h264",
-        crf: int = 18,
-        preset: str = "veryfast",
+        codec: str = DEFAULT_CODEC,
+        crf: int | None = None,
+        preset: str | None = None,
+        is_lenient: bool = False,
         overwrite: bool = False,
     ) -> Self:
         """Open a film of the size (but for `width`, if given), time and tags of `film`, and take all else of it along.
@@ -137,6 +146,7 @@ class FilmWriter:
             crf=crf,
             preset=preset,
             copy_from=film,
+            is_lenient=is_lenient,
             overwrite=overwrite,
         )
 
@@ -161,6 +171,8 @@ class FilmWriter:
         """Finish the film and give it its name; after an abort, do nothing.
 
         Raises:
+            OutputMismatchError: the file does not read back as what was meant; it is kept under the name that it had
+                while it was written, for it may be the work of hours.
             MediaError: there is no frame in it, or it cannot be finished; nothing is left behind.
         """
         if not self._is_open:
@@ -175,7 +187,14 @@ class FilmWriter:
             self.abort()
             raise
         if self._file is not None:
+            check_written(self._file.partial, tags=self._written_tags, shape=self._shape)
             self._file.commit()
+
+    @property
+    def _written_tags(self) -> ColorTags:
+        """The tags as the file holds them: ProRes makes 10 bit of 8."""
+        bit_depth = 10 if self._encoder.pix_fmt.endswith("10le") else 8
+        return dataclasses.replace(self._tags, bit_depth=bit_depth)
 
     def abort(self) -> None:
         """Drop the film; nothing of it is left, but for what went to standard output already."""
@@ -223,17 +242,18 @@ class FilmWriter:
             if aspect != 1 and "matroska" in container.format.name and not self._encoder.name.startswith("libx26"):
                 _log.warning("pixel_aspect_not_carried name=%s aspect=%s advice='write .mov'", self.name, aspect)
 
-    def _carry_over(self, source: FilmReader, container: OutputContainer) -> None:
+    def _carry_over(self, source: FilmReader, container: OutputContainer, *, is_lenient: bool) -> None:
         container.metadata.update(copied_metadata(source.metadata))
         container.set_chapters(source.chapters)
-        self._copies = StreamCopies(source, container)
+        self._copies = StreamCopies(source, container, is_lenient=is_lenient)
         source.hand_packets_to(self._take)
 
     def _take(self, packet: Packet[Stream]) -> None:
         """Write a packet that the reader passes; FFmpeg holds it back until its turn."""
         with self._lock:
-            if self._is_open and self._copies is not None and self._copies.readdress(packet):
-                self._mux([packet])
+            if self._is_open and self._copies is not None:
+                readdressed = self._copies.readdress(packet)
+                self._mux([readdressed] if readdressed is not None else [])
 
     def _check(self, frame: ColorFrame) -> None:
         if not self._is_open:
@@ -266,7 +286,8 @@ class FilmWriter:
 def _claim(path: str | os.PathLike[str], *, overwrite: bool) -> PartialFile:
     suffix = Path(path).suffix.lower()
     if suffix not in FILM_SUFFIXES:
-        raise MediaError(f"{os.fspath(path)}: a film is written as one of {', '.join(FILM_SUFFIXES)}, not {suffix!r}")
+        kinds = f"one of {', '.join(FILM_SUFFIXES)}, or numbered pictures as colour/%05d.png"
+        raise MediaError(f"{os.fspath(path)}: a film is written as {kinds}, not {suffix!r}")
     return PartialFile(path, overwrite=overwrite)
 
 
@@ -277,8 +298,11 @@ def _open(file: PartialFile | None, time_base: Fraction) -> OutputContainer:
     # that a film that does not begin at zero keeps its pts.
     ticks = time_base.denominator
     timescales = {"video_track_timescale": str(ticks), "movie_timescale": str(ticks * -(-48000 // ticks))}
-    is_mov = file.final.suffix.lower() != ".mkv"
-    return av.open(f"file:{file.partial}", "w", container_options=timescales if is_mov else {})
+    suffix = file.final.suffix.lower()
+    options = {} if suffix == ".mkv" else timescales
+    if suffix in _STREAMED:
+        options["movflags"] = "faststart"
+    return av.open(f"file:{file.partial}", "w", container_options=options)
 
 
 def _add_stream(container: OutputContainer, encoder: Encoder, rate: Fraction, name: str) -> VideoStream:

@@ -1,0 +1,59 @@
+"""A film that was just written, looked at with a reader's eyes."""
+
+from pathlib import Path
+
+import av
+
+from kinema_core.errors import OutputMismatchError
+from kinema_core.frames import ColorTags
+from kinema_core.media.color_tags import TaggedVideo, write_tags
+from kinema_core.media.ffmpeg_errors import ffmpeg_errors
+
+
+class _Codes:
+    """FFmpeg's four colour tags by themselves."""
+
+    color_range = 0
+    color_primaries = 0
+    color_trc = 0
+    colorspace = 0
+
+
+def check_written(path: Path, *, tags: ColorTags, shape: tuple[int, int]) -> None:
+    """Compare colour tags, depth and size with what was meant: in the container, and in its first picture decoded.
+
+    Args:
+        path: the film.
+        tags: how its pictures are to be read.
+        shape: (height, width) of its pictures.
+
+    Raises:
+        OutputMismatchError: something differs.
+        MediaError: it cannot be opened or decoded.
+    """
+    wanted = _Codes()
+    write_tags(wanted, tags)
+    expected = _described(wanted, tags.bit_depth, *shape)
+    with ffmpeg_errors(f"{path} cannot be read back"), av.open(f"file:{path}") as container:
+        video = container.streams.video[0]
+        depth, context = _bit_depth(video.codec_context.format), video.codec_context
+        in_container = _described(context, depth, context.height, context.width)
+        frame = next(container.decode(video), None)
+    if frame is None:
+        raise OutputMismatchError(f"{path} reads back without a picture; is the disk sound?")
+    in_picture = _described(frame, _bit_depth(frame.format), frame.height, frame.width)
+    for where, found in (("container", in_container), ("first picture", in_picture)):
+        if found != expected:
+            raise OutputMismatchError(
+                f"the {where} of {path} reads back as {found} instead of {expected}; "
+                "take it as it is, or choose another --codec or container"
+            )
+
+
+def _described(tagged: TaggedVideo, bit_depth: int, height: int, width: int) -> str:
+    codes = f"range {tagged.color_range}, matrix {tagged.colorspace}, primaries {tagged.color_primaries}"
+    return f"{width}x{height} {bit_depth} bit, {codes}, transfer {tagged.color_trc}"
+
+
+def _bit_depth(pix_fmt: av.VideoFormat | None) -> int:
+    return 0 if pix_fmt is None else pix_fmt.components[0].bits
