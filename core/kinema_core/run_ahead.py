@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,15 +20,16 @@ def run_ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     `items`, if that is a generator.
     """
     producer = _Producer(items, depth)
-    producer.start()
     try:
+        producer.start()
         while not isinstance(entry := producer.ready.get(), _End):
             yield entry
         if entry.error is not None:
             raise entry.error
     finally:
         producer.is_abandoned.set()
-        producer.join()
+        with suppress(RuntimeError):  # Ctrl-C came before the thread ran; when it does, it finds itself abandoned
+            producer.join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class _Producer(threading.Thread, Generic[Item]):
         self._items = items
 
     def run(self) -> None:
+        if self.is_abandoned.is_set():
+            return
         error: BaseException | None = None
         try:
             for item in self._items:

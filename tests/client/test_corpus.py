@@ -50,6 +50,7 @@ CORPUS = [
     Case("odd size", "old.mkv", "new.mkv", {"height": 47, "width": 63, "pts": SIX}),
     Case("rotation", "old.mp4", "new.mkv", H264 | {"rotation": 90, "pts": SIX}),
     Case("pixel aspect", "old.mp4", "new.mp4", H264 | {"aspect": Fraction(16, 11), "pts": SIX}),
+    Case("pixel aspect to Matroska", "old.mp4", "new.mkv", H264 | {"aspect": Fraction(16, 11), "pts": SIX}),
     Case("several sound tracks", "old.mkv", "new.mkv", {"sounds": ["eng", "deu", "fra"], "pts": SIX}),
     Case("AAC from MP4 to MP4", "old.mp4", "new.mp4", H264 | {"sounds": ["eng"], "pts": SIX}),
     Case("AAC from MP4 to Matroska", "old.mp4", "new.mkv", H264 | {"sounds": ["eng", "deu"], "pts": SIX}),
@@ -98,6 +99,73 @@ def test_a_film_comes_back_whole(case: Case, tmp_path: Path) -> None:
     check_sound(source, target, MILLISECOND / 2 if ".mkv" in case.source + case.target else 0)
     assert_lines_are_equal(read_lines(target), read_lines(source), grain)
     assert facts_of(target) == facts_of(source) | {"tags": case.tags}
+
+
+@pytest.mark.parametrize(
+    ("codec", "target"),
+    [("h264", "new.mp4"), ("h264", "new.mkv"), ("hevc", "new.mp4"), ("hevc", "new.mkv"), ("av1", "new.mp4"),
+     ("av1", "new.mkv"), ("ffv1", "new.mp4"), ("prores", "new.mov"), ("prores", "new.mkv")],
+)  # fmt: skip
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+def test_every_codec_keeps_frames_times_tags_and_sound(codec: str, target: str, pix_fmt: str, tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mkv", pix_fmt=pix_fmt, pts=[7, 47, 48, 130, 131, 500], sounds=["eng"])
+
+    colorize(tmp_path / "old.mkv", tmp_path / target, codec)
+
+    assert read_film(tmp_path / target)[0] == [at * MILLISECOND for at in (7, 47, 48, 130, 131, 500)]
+    check_sound(tmp_path / "old.mkv", tmp_path / target, MILLISECOND / 2)
+    assert facts_of(tmp_path / target) == facts_of(tmp_path / "old.mkv")
+    with av.open(tmp_path / target) as film:
+        bits = next(film.decode(video=0)).format.components[0].bits
+    assert bits == (10 if codec == "prores" or pix_fmt.endswith("10le") else 8)
+
+
+def test_numbered_pictures_become_a_film_and_a_film_numbered_pictures(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    originals = make_film(tmp_path / "old.mkv", is_moving=True, pts=[0, 40, 200], sounds=["eng"])
+
+    colorize(tmp_path / "old.mkv", tmp_path / "there" / "%03d.png", None)
+    colorize(tmp_path / "there" / "%03d.png", tmp_path / "back.mkv", frame_rate=Fraction(25))
+
+    names = sorted(path.name for path in (tmp_path / "there").iterdir())
+    assert names == ["001.png", "002.png", "003.png", "timestamps.txt"]
+    assert (tmp_path / "there" / "timestamps.txt").read_text().split("\n")[1:4] == [
+        "0.000000",
+        "40.000000",
+        "200.000000",
+    ]
+    assert "streams_not_copied" in caplog.text
+    times, pictures = read_film(tmp_path / "back.mkv")
+    assert times == [number * Fraction(1, 25) for number in range(3)]
+    for new, old in zip(pictures, originals, strict=True):
+        # RGB is read by lightness, which is not luma where there is colour; the bar is in its place all the same.
+        assert np.corrcoef(new[0].ravel(), old[0].ravel())[0, 1] > 0.99
+
+
+def test_numbers_of_scans_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(86400, 86403):
+        (tmp_path / "in" / f"{number}.png").write_bytes(cover_art())
+
+    colorize(tmp_path / "in" / "%d.png", tmp_path / "out" / "%07d.png", None)
+
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == [f"00{n}.png" for n in range(86400, 86403)]
+
+
+@pytest.mark.parametrize("target", ["new.mkv", "new/%d.png"])
+def test_compare_puts_the_grey_picture_on_the_left(target: str, tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mkv", pts=SIX, is_moving=True)
+
+    colorize(tmp_path / "old.mkv", tmp_path / target, None, is_compared=True)
+
+    name = tmp_path / target.replace("%d", "1")
+    with av.open(name) as both:
+        picture = next(both.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    assert picture.shape[:2] == (48, 128)
+    left, right = picture[:, :64], picture[:, 64:]
+    assert (left.max(axis=2) - left.min(axis=2)).mean() < 2
+    assert (right.max(axis=2) - right.min(axis=2)).mean() > 10
 
 
 def check_sound(source: Path, target: Path, grain: Fraction | int) -> None:

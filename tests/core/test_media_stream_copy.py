@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from queue import Queue
@@ -12,6 +13,7 @@ import pytest
 
 from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import ColorFrame
+from kinema_core.media import matroska_aspect
 from kinema_core.media.reader import FilmReader
 from kinema_core.media.writer import FilmWriter
 from tests.core.films import make_film, read_film, read_lines, read_packets
@@ -209,12 +211,44 @@ def test_rotation_and_pixel_aspect_come_along(tmp_path: Path, target: str) -> No
         assert next(container.decode(video=0)).rotation == 90
 
 
-def test_a_pixel_aspect_that_is_lost_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    make_film(tmp_path / "old.mp4", codec="libx264", aspect=Fraction(4, 3))
+@pytest.mark.parametrize(
+    ("height", "width", "aspect"),
+    [
+        (48, 64, Fraction(4, 3)),
+        (576, 720, Fraction(64, 45)),
+        (480, 720, Fraction(8, 9)),
+        (480, 720, Fraction(32, 27)),
+        (300, 352, Fraction(12, 11)),
+        (47, 63, Fraction(59, 54)),
+        (2, 600, Fraction(1, 3)),
+    ],
+)
+def test_matroska_holds_the_pixel_aspect_of_any_codec(
+    tmp_path: Path, height: int, width: int, aspect: Fraction
+) -> None:
+    make_film(
+        tmp_path / "old.mp4", codec="ffv1", height=height, width=width, pts=[0, 40], aspect=aspect, sounds=["eng"]
+    )
 
     copy_film(tmp_path / "old.mp4", tmp_path / "new.mkv", codec="ffv1")
 
-    assert "pixel_aspect_not_carried" in caplog.text
+    with av.open(tmp_path / "new.mkv") as container:
+        found = container.streams.video[0].sample_aspect_ratio
+        assert found is not None
+        assert abs(found / aspect - 1) < Fraction(1, 150)  # one byte for the width of small pictures
+        assert found == aspect or width < 512
+        assert "stereo_mode" not in container.streams.video[0].metadata
+        assert len(list(container.decode(video=0))) == 2
+
+
+def test_the_patched_header_keeps_its_checksum(tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mp4", codec="libx264", aspect=Fraction(4, 3))
+    copy_film(tmp_path / "old.mp4", tmp_path / "new.mkv", codec="ffv1")
+
+    start, size = matroska_aspect._find_tracks((tmp_path / "new.mkv").read_bytes())
+
+    tracks = (tmp_path / "new.mkv").read_bytes()[start : start + size]
+    assert tracks[2:6] == zlib.crc32(tracks[6:]).to_bytes(4, "little")
 
 
 def test_a_further_video_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

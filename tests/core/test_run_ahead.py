@@ -23,6 +23,20 @@ def test_stages_can_follow_each_other() -> None:
     assert list(run_ahead(squared, 2)) == [i * i for i in range(50)]
 
 
+def test_an_interrupt_while_the_thread_starts_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def start_and_be_interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(run_ahead(range(1000), 2))
+
+    assert num_workers() == 0
+
+
 def test_items_are_made_ahead_but_not_further_than_asked() -> None:
     made = []
 

@@ -26,6 +26,7 @@ from kinema_core.frames import ColorFrame, ColorTags, check_size
 from kinema_core.media.color_tags import write_tags
 from kinema_core.media.encoders import DEFAULT_CODEC, Encoder, choose_encoder, fill_picture
 from kinema_core.media.ffmpeg_errors import ffmpeg_errors
+from kinema_core.media.matroska_aspect import reserve_aspect, write_aspect
 from kinema_core.media.output_file import PartialFile
 from kinema_core.media.read_back import check_written
 from kinema_core.media.reader import FilmReader
@@ -99,6 +100,7 @@ class FilmWriter:
         self._rate = average_rate or _DEFAULT_RATE
         self._encoder = choose_encoder(codec, height=height, width=width, tags=tags, crf=crf, preset=preset)
         self._copies: StreamCopies | None = None
+        self._aspect_to_write: Fraction | None = None
         self._lock = threading.Lock()
         self._is_open = True
         self._last_pts: int | None = None
@@ -187,8 +189,13 @@ class FilmWriter:
             self.abort()
             raise
         if self._file is not None:
-            check_written(self._file.partial, tags=self._written_tags, shape=self._shape)
-            self._file.commit()
+            self._check_and_commit(self._file)
+
+    def _check_and_commit(self, file: PartialFile) -> None:
+        if self._aspect_to_write is not None:
+            write_aspect(file.partial, shape=self._shape, aspect=self._aspect_to_write)
+        check_written(file.partial, tags=self._written_tags, shape=self._shape)
+        file.commit()
 
     @property
     def _written_tags(self) -> ColorTags:
@@ -236,11 +243,16 @@ class FilmWriter:
         stream.metadata.update(copied_metadata(source.video_metadata))
         stream.set_display_matrix(source.display_matrix)
         aspect = source.sample_aspect_ratio
-        if aspect:
-            stream.codec_context.sample_aspect_ratio = aspect
-            # PyAV cannot set it in Matroska's header; of our codecs, H.264 and HEVC also hold it in theirs.
-            if aspect != 1 and "matroska" in container.format.name and not self._encoder.name.startswith("libx26"):
-                _log.warning("pixel_aspect_not_carried name=%s aspect=%s advice='write .mov'", self.name, aspect)
+        if not aspect:
+            return
+        stream.codec_context.sample_aspect_ratio = aspect
+        if aspect == 1 or "matroska" not in container.format.name:
+            return
+        if self._file is not None:
+            reserve_aspect(stream)
+            self._aspect_to_write = aspect
+        elif not self._encoder.name.startswith("libx26"):  # H.264 and HEVC hold it themselves, too
+            _log.warning("pixel_aspect_not_carried name=%s aspect=%s advice='write a file'", self.name, aspect)
 
     def _carry_over(self, source: FilmReader, container: OutputContainer, *, is_lenient: bool) -> None:
         container.metadata.update(copied_metadata(source.metadata))
