@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -215,6 +216,45 @@ def test_what_is_there_is_left_alone_without_force(
     assert there.read_bytes() != b"precious"
 
 
+def test_every_choice_about_files_is_heard(
+    colorize: Colorize, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_film(tmp_path / "old.mkv", subtitles="pgssub", is_moving=True, is_interlaced=True)
+    choices = ("--codec", "hevc", "--crf", "30", "--preset", "ultrafast", "--lenient")
+
+    refused = colorize(tmp_path / "old.mkv", tmp_path / "new.mp4")
+    code = colorize(tmp_path / "old.mkv", tmp_path / "new.mp4", *choices)
+    pictures = colorize(tmp_path / "old.mkv", tmp_path / "new" / "%03d.png", "--deinterlace", "off")
+    again = colorize(tmp_path / "new" / "%03d.png", tmp_path / "again.mkv", "--fps", "18", "--codec", "av1")
+
+    said = capsys.readouterr().err
+    assert (refused, code, pictures, again) == (1, 0, 0, 0)
+    assert "say --lenient to leave it out" in said
+    with av.open(tmp_path / "new.mp4") as film:
+        assert film.streams.video[0].codec_context.codec.canonical_name == "hevc"
+    with av.open(tmp_path / "again.mkv") as film:
+        assert film.streams.video[0].codec_context.codec.canonical_name == "av1"
+        assert film.streams.video[0].average_rate == Fraction(18)
+    assert len(read_film(tmp_path / "again.mkv")[0]) == len(read_film(tmp_path / "new.mp4")[0]) == 12
+
+
+def test_numbered_pictures_that_are_there_are_left_alone_without_force(
+    colorize: Colorize, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_film(tmp_path / "old.mkv", pts=[0, 40])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "1.png").write_bytes(b"precious")
+
+    # The model does not exist: that nothing is said about it shows that it was not even looked for.
+    code = main(["colorize", str(tmp_path / "old.mkv"), str(tmp_path / "out" / "%d.png"), "--model", "none"])
+
+    assert code == 1
+    assert "there are pictures in" in capsys.readouterr().err
+    assert (tmp_path / "out" / "1.png").read_bytes() == b"precious"
+    assert colorize(tmp_path / "old.mkv", tmp_path / "out" / "%d.png", "--force") == 0
+    assert (tmp_path / "out" / "1.png").read_bytes() != b"precious"
+
+
 def test_a_film_is_never_written_over_itself(
     colorize: Colorize, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -264,6 +304,7 @@ def test_a_pair_that_does_not_fit_is_one_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     "arguments",
     [["--saturation", "3"], ["--smoothing", "-1"], ["--engine", "cuda"], ["--codec", "divx"],
+     ["--preset", "warp"], ["--crf", "64"], ["--deinterlace", "maybe"], ["--fps", "0"], ["--fps", "1/0"],
      ["--server", "x:1", "--engine", "openvino"]],
 )  # fmt: skip
 def test_an_option_out_of_range_is_a_usage_error(arguments: list[str], colorize: Colorize, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_machine_that_can_colorize_is_told_so(bundle: Bundle, capsys: pytest.C
     said = capsys.readouterr().out
     assert code == 0
     assert "works: tiny 1.0" in said
-    for subject in ("Python", "CPU", "GPU", "numpy 2", "h264, hevc, ffv1, prores", bundle.digest[:12], "openvino"):
+    for subject in ("Python", "CPU", "GPU", "numpy 2", "h264, hevc, av1, ffv1, prores", bundle.digest[:12], "openvino"):
         assert subject in said
     assert "\x1b" not in said
 

@@ -52,6 +52,8 @@ CORPUS = [
     Case("pixel aspect", "old.mp4", "new.mp4", H264 | {"aspect": Fraction(16, 11), "pts": SIX}),
     Case("pixel aspect to Matroska", "old.mp4", "new.mkv", H264 | {"aspect": Fraction(16, 11), "pts": SIX}),
     Case("several sound tracks", "old.mkv", "new.mkv", {"sounds": ["eng", "deu", "fra"], "pts": SIX}),
+    Case("ten megabytes of sound before the first picture", "old.mkv", "new.mkv",
+         {"pts": [0, 14000], "sounds": ["eng", "deu"]}),
     Case("AAC from MP4 to MP4", "old.mp4", "new.mp4", H264 | {"sounds": ["eng"], "pts": SIX}),
     Case("AAC from MP4 to Matroska", "old.mp4", "new.mkv", H264 | {"sounds": ["eng", "deu"], "pts": SIX}),
     Case("PCM from AVI", "old.avi", "new.mkv", {"codec": "mpeg4", "sounds": ["eng"], **TICKS}, (6, 1, 1, 1)),
@@ -153,6 +155,14 @@ def test_numbers_of_scans_are_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == [f"00{n}.png" for n in range(86400, 86403)]
 
 
+def test_cover_art_that_does_not_fit_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_film(tmp_path / "old.mp4", **H264, cover=True, pts=SIX)
+
+    colorize(tmp_path / "old.mp4", tmp_path / "new.mov", "h264")
+
+    assert "stream_not_copied index=1 kind=video/png reason='mov holds no such cover art'" in caplog.text
+
+
 @pytest.mark.parametrize("target", ["new.mkv", "new/%d.png"])
 def test_compare_puts_the_grey_picture_on_the_left(target: str, tmp_path: Path) -> None:
     make_film(tmp_path / "old.mkv", pts=SIX, is_moving=True)
@@ -237,6 +247,28 @@ def test_fields_become_whole_pictures_one_for_one(
         assert combing(new[0]) < combing(old[0]) / 4
 
 
+def test_pictures_that_are_not_marked_as_interlaced_stay_as_they_are(tmp_path: Path) -> None:
+    whole = make_film(tmp_path / "whole.mkv", pts=SIX[:3], is_moving=True)
+    fields = make_film(tmp_path / "fields.mkv", pts=SIX[:3], is_moving=True, is_interlaced=True)
+    with av.open(tmp_path / "old.mkv", "w") as old:
+        copy = None
+        for part, name in enumerate(("whole.mkv", "fields.mkv", "whole.mkv")):
+            with av.open(tmp_path / name) as film:
+                copy = copy or old.add_stream_from_template(film.streams.video[0], opaque=True)
+                for packet in film.demux(video=0):
+                    if packet.size:
+                        assert packet.pts is not None
+                        packet.pts, packet.dts, packet.stream = packet.pts + 120 * part, packet.pts + 120 * part, copy
+                        old.mux(packet)
+
+    colorize(tmp_path / "old.mkv", tmp_path / "new.mkv")
+
+    times, pictures = read_film(tmp_path / "new.mkv")
+    assert times == [number * Fraction(1, 25) for number in range(9)]
+    is_same = [np.array_equal(new[0], old[0]) for new, old in zip(pictures, [*whole, *fields, *whole], strict=True)]
+    assert is_same == [True] * 3 + [False] * 3 + [True] * 3
+
+
 def test_telecined_film_is_treated_as_interlaced_and_keeps_every_picture(tmp_path: Path) -> None:
     recipe: dict[str, Any] = {"is_moving": True, "is_telecined": True, "pts": [40 * number for number in range(10)]}
     pictures_before = make_film(tmp_path / "old.mkv", **recipe)
@@ -255,35 +287,48 @@ def combing(luma: Any) -> float:
     return float(np.abs(lines[1:-1] - (lines[:-2] + lines[2:]) / 2).mean())
 
 
-def damage(source: Path, target: Path, number: int, *, is_cut: bool = False) -> None:
-    """Copy a film and spoil one packet of its pictures."""
+def damage(source: Path, target: Path, spoil: Any) -> None:
+    """Copy a film and spoil the fourth packet of its pictures."""
     with av.open(source) as old, av.open(target, "w") as new:
         copy = new.add_stream_from_template(old.streams.video[0], opaque=True)
         for index, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
-            data = bytes(packet)
-            spoilt: Any = av.Packet(data[: len(data) // 3] if is_cut else bytes(len(data)))
+            spoilt: Any = av.Packet(spoil(bytes(packet)))
             spoilt.pts, spoilt.dts, spoilt.duration = packet.pts, packet.dts, packet.duration
             spoilt.time_base, spoilt.is_keyframe = packet.time_base, packet.is_keyframe
-            passed: Any = spoilt if index == number else packet
+            passed: Any = spoilt if index == 3 else packet
             passed.stream = copy
             new.mux(passed)
 
 
+def emptied(data: bytes) -> bytes:
+    return bytes(len(data))
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 3]
+
+
+def with_another_beginning(data: bytes) -> bytes:
+    return data[:4] + b"\xff" * 16 + data[20:]
+
+
+HEVC = {"codec": "libx265", "options": {"x265-params": "log-level=none"}}
 DAMAGED = [
-    ("old.mp4", {"codec": "libx264", "options": {"bf": "2"}}, False),
-    ("old.mp4", {"codec": "libx264"}, True),
-    ("old.mkv", {"codec": "libx265", "options": {"x265-params": "log-level=none"}}, False),
-    ("old.mov", {"codec": "prores_ks", "pix_fmt": "yuv422p10le"}, False),
-    ("old.avi", {"codec": "mpeg4", **TICKS}, False),
+    ("old.mp4", {"codec": "libx264", "options": {"bf": "2"}}, emptied),
+    ("old.mp4", {"codec": "libx264"}, cut),
+    ("old.mkv", HEVC, emptied),
+    ("old.mkv", HEVC, with_another_beginning),  # FFmpeg's decoder drops pictures without a word
+    ("old.mov", {"codec": "prores_ks", "pix_fmt": "yuv422p10le"}, emptied),
+    ("old.avi", {"codec": "mpeg4", **TICKS}, emptied),
 ]
 
 
-@pytest.mark.parametrize(("name", "recipe", "is_cut"), DAMAGED)
+@pytest.mark.parametrize(("name", "recipe", "spoil"), DAMAGED)
 def test_a_damaged_picture_is_an_error_that_names_it_and_leaves_nothing(
-    name: str, recipe: dict[str, Any], is_cut: bool, tmp_path: Path
+    name: str, recipe: dict[str, Any], spoil: Any, tmp_path: Path
 ) -> None:
     make_film(tmp_path / f"whole-{name}", **{"pts": SIX} | recipe)
-    damage(tmp_path / f"whole-{name}", tmp_path / name, 3, is_cut=is_cut)
+    damage(tmp_path / f"whole-{name}", tmp_path / name, spoil)
     before = sorted(tmp_path.iterdir())
 
     with pytest.raises(DamagedPictureError, match=r"frame \d+ at 0\.\d+ s .*cannot be decoded: .*; copy") as raised:
@@ -294,12 +339,17 @@ def test_a_damaged_picture_is_an_error_that_names_it_and_leaves_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(("name", "recipe", "is_cut"), DAMAGED)
+@pytest.mark.parametrize(("name", "recipe", "spoil"), DAMAGED)
 def test_leniently_a_damaged_picture_is_left_out_and_the_others_keep_their_times(
-    name: str, recipe: dict[str, Any], is_cut: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    name: str,
+    recipe: dict[str, Any],
+    spoil: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     make_film(tmp_path / f"whole-{name}", **{"pts": SIX} | recipe)
-    damage(tmp_path / f"whole-{name}", tmp_path / name, 3, is_cut=is_cut)
+    damage(tmp_path / f"whole-{name}", tmp_path / name, spoil)
 
     colorize(tmp_path / name, tmp_path / "new.mkv", is_lenient=True)
 
@@ -308,6 +358,7 @@ def test_leniently_a_damaged_picture_is_left_out_and_the_others_keep_their_times
     assert 1 <= len(times) < len(whole)
     assert set(times) < set(whole)
     assert caplog.text.count("picture_left_out") == len(whole) - len(times)
+    assert f", {len(whole) - len(times)} left out (fake" in capsys.readouterr().out
 
 
 def cut_short(path: Path) -> None:

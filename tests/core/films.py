@@ -38,6 +38,7 @@ class Recipe:
     """Languages of the sound tracks."""
     sound_codec: str | None = None
     """AAC in MP4 and MOV, PCM elsewhere, if not said."""
+    sound_rate: int = 48000
     subtitles: str | None = None
     """Codec of a subtitle track in Norwegian."""
     lines: list[str] = field(default_factory=lambda: ["line 0", "line 1"])
@@ -246,16 +247,16 @@ def _dress(container: Any, video: Any, wanted: Recipe) -> None:
 
 def _add_sound(container: Any, path: Path, wanted: Recipe, language: str) -> Any:
     usual = "aac" if path.suffix in {".mp4", ".mov"} else "pcm_s16le"
-    stream = container.add_stream(wanted.sound_codec or usual, rate=48000)
+    stream = container.add_stream(wanted.sound_codec or usual, rate=wanted.sound_rate)
     stream.layout = "stereo"
     stream.metadata["language"] = language
     return stream
 
 
 def _encode_sound(container: Any, stream: Any, seconds: Fraction, random: np.random.Generator) -> None:
-    for start in range(0, int(seconds * 48000), 1024):
+    for start in range(0, int(seconds * stream.rate), 1024):
         noise = random.integers(-9999, 9999, (1, 2048)).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(noise, format="s16", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+        frame.sample_rate, frame.pts, frame.time_base = stream.rate, start, Fraction(1, stream.rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

@@ -276,6 +276,18 @@ def test_standard_input_is_read(tmp_path: Path) -> None:
     assert done.stdout.strip() == b"12", done.stderr.decode()
 
 
+def test_an_index_at_the_end_of_a_pipe_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    make_film(path, codec="libx264", height=240, width=320, options={"crf": "0", "preset": "ultrafast"})
+    script = "from kinema_core.media.reader import FilmReader; list(FilmReader('-'))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=path.read_bytes(), capture_output=True, check=False, timeout=60
+    )
+
+    assert b"the index of this MP4 or MOV comes after its pictures; name the file" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -9,6 +9,7 @@ from queue import Queue
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from kinema_core.errors import InvalidInputError, MediaError
@@ -76,6 +77,26 @@ def test_sound_and_pictures_keep_their_times(tmp_path: Path) -> None:
 
     assert read_film(tmp_path / "new.mp4")[0] == read_film(tmp_path / "old.mp4")[0]
     assert read_packets(tmp_path / "new.mp4", "audio") == read_packets(tmp_path / "old.mp4", "audio")
+
+
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_sound_from_mp4_begins_in_matroska_where_it_did(tmp_path: Path, rate: int) -> None:
+    """AAC is primed by packets before zero, of which nothing is to be heard."""
+    make_film(tmp_path / "old.mp4", codec="libx264", sounds=["eng"], sound_rate=rate)
+
+    copy_film(tmp_path / "old.mp4", tmp_path / "new.mkv")
+
+    heard = []
+    for name in ("old.mp4", "new.mkv"):
+        with av.open(tmp_path / name) as container:
+            frames = list(container.decode(audio=0))
+            heard.append((float(frames[0].time or 0), np.hstack([frame.to_ndarray() for frame in frames])))
+    (old_start, old), (start, new) = heard
+    assert abs(start - old_start) < 0.001
+    # MP4 also tells how much of the last packet is not to be heard.
+    length = min(old.shape[1], new.shape[1])
+    assert length > 0.9 * old.shape[1]
+    np.testing.assert_array_equal(new[:, :length], old[:, :length])
 
 
 def test_sound_is_interleaved_with_the_pictures(tmp_path: Path) -> None:

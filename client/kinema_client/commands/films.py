@@ -61,6 +61,8 @@ def colorize_film(backend: Backend, source: str, target: str, choices: FilmChoic
             writer.write(beside_grey(frame) if choices.is_compared else frame)
             progress.advance()
     done = f"{progress.num_done} frames in {progress.seconds:.1f} s, {progress.rate:.1f} frames/s"
+    if film.num_damaged:
+        done += f", {film.num_damaged} left out"
     typer.echo(f"{writer.name}: {done} ({backend.description})", err=target == "-")
 
 

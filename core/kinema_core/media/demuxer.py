@@ -30,6 +30,7 @@ _DAMAGE_ADVICE = "copy the film again, or say --lenient to leave out what cannot
 _REPAIR_ADVICE = "copy the film again, or keep the part that plays with `ffmpeg -i IN -c copy OUT.mkv` and give that"
 _HIDING_CODECS = {"mpeg4", "vp8", "vp9"}
 """Their packets need not hold a picture that is shown."""
+_INDEX_ADVICE = "name the file instead of a pipe, or pipe `ffmpeg -i IN -c copy -f matroska -`"
 _MAX_PENDING_BYTES = 1 << 28
 """How much of the other streams may come before the first picture; the whole sound of most films is less."""
 
@@ -60,6 +61,7 @@ class Demuxer:
         """
         self.name = name
         self._is_lenient = is_lenient
+        self._is_pipe = source.startswith("pipe:")
         try:
             with ffmpeg_errors(f"{name} cannot be opened as a film", advice=_FILM_ADVICE):
                 self.container = av.open(source, format=file_format, options=options or {}, metadata_errors="replace")
@@ -227,6 +229,8 @@ class Demuxer:
             raise self._damage("the container promises more")
 
     def _damage(self, reason: str | None) -> MediaError:
+        if self._is_pipe and self.is_mov and not self._num_pictures:
+            return MediaError(f"{self.name}: the index of this MP4 or MOV comes after its pictures; {_INDEX_ADVICE}")
         where = f"after {self._num_pictures} pictures ({float(self._end_seconds):.2f} s)"
         return MediaError(f"{self.name} is damaged or cut short {where}: {reason}; {_REPAIR_ADVICE}")
 

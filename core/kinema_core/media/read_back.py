@@ -1,5 +1,6 @@
 """A film that was just written, looked at with a reader's eyes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -10,13 +11,14 @@ from kinema_core.media.color_tags import TaggedVideo, write_tags
 from kinema_core.media.ffmpeg_errors import ffmpeg_errors
 
 
+@dataclass(slots=True)
 class _Codes:
-    """FFmpeg's four colour tags by themselves."""
+    """FFmpeg's four colour tags by themselves: a decoder may change those of its context."""
 
-    color_range = 0
-    color_primaries = 0
-    color_trc = 0
-    colorspace = 0
+    color_range: int = 0
+    color_primaries: int = 0
+    color_trc: int = 0
+    colorspace: int = 0
 
 
 def check_written(path: Path, *, tags: ColorTags, shape: tuple[int, int]) -> None:
@@ -36,12 +38,14 @@ def check_written(path: Path, *, tags: ColorTags, shape: tuple[int, int]) -> Non
     expected = _described(wanted, tags.bit_depth, *shape)
     with ffmpeg_errors(f"{path} cannot be read back"), av.open(f"file:{path}") as container:
         video = container.streams.video[0]
-        depth, context = _bit_depth(video.codec_context.format), video.codec_context
-        in_container = _described(context, depth, context.height, context.width)
+        context = video.codec_context
+        codes = _Codes(context.color_range, context.color_primaries, context.color_trc, context.colorspace)
         frame = next(container.decode(video), None)
     if frame is None:
         raise OutputMismatchError(f"{path} reads back without a picture; is the disk sound?")
-    in_picture = _described(frame, _bit_depth(frame.format), frame.height, frame.width)
+    bit_depth = frame.format.components[0].bits
+    in_container = _described(codes, bit_depth, frame.height, frame.width)
+    in_picture = _described(frame, bit_depth, frame.height, frame.width)
     for where, found in (("container", in_container), ("first picture", in_picture)):
         if found != expected:
             raise OutputMismatchError(
@@ -53,7 +57,3 @@ def check_written(path: Path, *, tags: ColorTags, shape: tuple[int, int]) -> Non
 def _described(tagged: TaggedVideo, bit_depth: int, height: int, width: int) -> str:
     codes = f"range {tagged.color_range}, matrix {tagged.colorspace}, primaries {tagged.color_primaries}"
     return f"{width}x{height} {bit_depth} bit, {codes}, transfer {tagged.color_trc}"
-
-
-def _bit_depth(pix_fmt: av.VideoFormat | None) -> int:
-    return 0 if pix_fmt is None else pix_fmt.components[0].bits

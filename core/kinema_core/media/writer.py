@@ -248,11 +248,11 @@ class FilmWriter:
         stream.codec_context.sample_aspect_ratio = aspect
         if aspect == 1 or "matroska" not in container.format.name:
             return
-        if self._file is not None:
+        if self._file is not None and "stereo_mode" not in stream.metadata:  # of a film in 3D the space is taken
             reserve_aspect(stream)
             self._aspect_to_write = aspect
         elif not self._encoder.name.startswith("libx26"):  # H.264 and HEVC hold it themselves, too
-            _log.warning("pixel_aspect_not_carried name=%s aspect=%s advice='write a file'", self.name, aspect)
+            _log.warning("pixel_aspect_not_carried name=%s aspect=%s advice='write .mp4'", self.name, aspect)
 
     def _carry_over(self, source: FilmReader, container: OutputContainer, *, is_lenient: bool) -> None:
         container.metadata.update(copied_metadata(source.metadata))
