@@ -155,6 +155,20 @@ def test_what_is_in_the_folder_is_kept(
     assert [path.name for path in tmp_path.iterdir()] == ["colour"]
 
 
+def test_pictures_that_appear_meanwhile_are_kept_and_so_are_the_new_ones(tmp_path: Path) -> None:
+    pattern = str(tmp_path / "colour" / "%d.png")
+    writer = PngWriter(pattern, tags=ColorTags(), time_base=Fraction(1, 24))
+    writer.write(frame())
+    (tmp_path / "colour").mkdir()
+    (tmp_path / "colour" / "1.png").write_bytes(b"somebody else's")
+
+    with pytest.raises(OutputExistsError, match=r"the pictures are complete in .*\.colour\.partial"):
+        writer.close()
+
+    assert (tmp_path / "colour" / "1.png").read_bytes() == b"somebody else's"
+    assert (tmp_path / ".colour.partial" / "1.png").stat().st_size > 20
+
+
 def test_older_pictures_are_replaced_when_asked(tmp_path: Path) -> None:
     (tmp_path / "colour").mkdir()
     (tmp_path / "colour" / "7.png").write_bytes(b"old")

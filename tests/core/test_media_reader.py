@@ -330,7 +330,7 @@ def test_a_film_without_its_index_is_refused(tmp_path: Path) -> None:
         FilmReader(path)
 
 
-@pytest.mark.parametrize(
+CUT_SHORT = pytest.mark.parametrize(
     ("name", "recipe"),
     [
         ("film.mp4", {"codec": "libx264", "container_options": {"movflags": "faststart"}}),
@@ -338,6 +338,24 @@ def test_a_film_without_its_index_is_refused(tmp_path: Path) -> None:
         ("film.avi", {"codec": "mpeg4", "time_base": Fraction(1, 25), "pts": list(range(12))}),
     ],
 )
+
+
+@CUT_SHORT
+def test_leniently_a_film_cut_short_ends_there(
+    tmp_path: Path, name: str, recipe: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / name
+    make_film(path, **recipe)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+
+    with FilmReader(path, is_lenient=True) as reader:
+        found = list(reader)
+
+    assert 2 <= len(found) < 12
+    assert "film_is_cut_short" in caplog.text or "film_breaks_off" in caplog.text
+
+
+@CUT_SHORT
 def test_a_film_cut_short_gives_its_frames_and_then_an_error(tmp_path: Path, name: str, recipe: dict[str, Any]) -> None:
     path = tmp_path / name
     make_film(path, **recipe)

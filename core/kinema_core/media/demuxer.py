@@ -27,7 +27,7 @@ _TEXT_ART_CODECS = {"ansi", "bintext", "idf", "xbin"}
 """FFmpeg draws text files with these; somebody who names a text file has made a mistake."""
 _FILM_ADVICE = "give a complete film, such as .mp4, .mkv, .mov or .avi"
 _DAMAGE_ADVICE = "copy the film again, or say --lenient to leave out what cannot be decoded"
-_REPAIR_ADVICE = "copy the film again, or keep the part that plays with `ffmpeg -i IN -c copy OUT.mkv` and give that"
+_REPAIR_ADVICE = "copy the film again, or say --lenient to take the part that plays"
 _HIDING_CODECS = {"mpeg4", "vp8", "vp9"}
 """Their packets need not hold a picture that is shown."""
 _INDEX_ADVICE = "name the file instead of a pipe, or pipe `ffmpeg -i IN -c copy -f matroska -`"
@@ -124,6 +124,9 @@ class Demuxer:
             try:
                 packet = next(packets, None)
             except av.FFmpegError as err:
+                if self._may_end_here(err):
+                    yield from self._decode(None)
+                    break
                 raise self._damage(err.strerror) from err
             if packet is None:
                 break
@@ -139,8 +142,9 @@ class Demuxer:
         """Close the container; more than once does no harm."""
         self.container.close()
 
-    def _decode(self, packet: Packet[Stream]) -> Iterator[av.VideoFrame]:
-        if packet.size:
+    def _decode(self, packet: Packet[Stream] | None) -> Iterator[av.VideoFrame]:
+        """Give the pictures that the decoder has ready after `packet`; all that are left after None or an empty one."""
+        if packet is not None and packet.size:
             self._num_packets += 1
             # Broadcasts are cut anywhere, and marked wherever the reception was bad.
             self._last_is_cut = packet.is_corrupt and not self.container.format.name.startswith("mpeg")
@@ -152,12 +156,15 @@ class Demuxer:
             # Where pictures are awaited, those that are missing are found by pts: a decoder on several threads tells of
             # a packet later. Before the first picture, a recording may just have begun between two key frames.
             if self._awaited is None and self._num_pictures:
-                self._leave_out(packet.pts)
+                self._leave_out(None if packet is None else packet.pts)
             return
         except av.FFmpegError as err:
             raise self._damage(err.strerror) from err
         for frame in frames:
-            self._note_missing(frame.pts)
+            if frame.pts is None:
+                self._awaited = None  # so it is in files that were taken over from AVI
+            else:
+                self._note_missing(frame.pts)
             self._num_pictures += 1
             if frame.is_corrupt:
                 number = self._num_pictures + self.num_damaged - 1
@@ -225,8 +232,18 @@ class Demuxer:
         elif "matroska" in self.container.format.name and self.container.duration:
             # A second of grace: the length in the header is of the longest stream, and some muxers round it.
             is_short |= Fraction(self.container.duration, av.time_base) > self._end_seconds + 1
-        if is_short:
+        if not is_short:
+            return
+        if not self._is_lenient:
             raise self._damage("the container promises more")
+        _log.warning("film_is_cut_short name=%s time=%.2f", self.name, float(self._end_seconds))
+
+    def _may_end_here(self, err: av.FFmpegError) -> bool:
+        """Tell whether a container that breaks off is to be taken for one that ends."""
+        may_end = self._is_lenient and bool(self._num_pictures) and isinstance(err, av.error.InvalidDataError)
+        if may_end:
+            _log.warning("film_breaks_off name=%s reason='%s'", self.name, err.strerror)
+        return may_end
 
     def _damage(self, reason: str | None) -> MediaError:
         if self._is_pipe and self.is_mov and not self._num_pictures:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from kinema_core.color import ycbcr_to_rgb
-from kinema_core.errors import InvalidInputError, MediaError, OutputMismatchError
+from kinema_core.errors import InvalidInputError, MediaError, OutputExistsError, OutputMismatchError
 from kinema_core.frames import ColorFrame, ColorTags
 from kinema_core.media.image_sequence import TIMES_NAME, check_folder, name_of
 from kinema_core.media.reader import FilmReader
@@ -53,6 +53,7 @@ class PngWriter:
         self._time_base = time_base
         self._first_number = first_number
         self._final = folder
+        self._overwrite = overwrite
         self._partial = folder.with_name(f".{folder.name}.partial")
         self._shape: tuple[int, int] | None = None
         try:
@@ -100,24 +101,28 @@ class PngWriter:
         """Read the last picture back and give the folder its name; after an abort, do nothing.
 
         Raises:
-            OutputMismatchError: the last picture is not what was written.
-            MediaError: there is no frame, or the folder cannot be moved; nothing is left behind.
+            OutputMismatchError: the last picture is not what was written; nothing is left behind.
+            OutputExistsError: something else took the name meanwhile; the pictures are kept under the other name.
+            MediaError: there is no frame, and nothing is left behind; or the folder cannot be moved, and is kept.
         """
         if not self._is_open:
             return
+        self._is_open = False
         try:
             self._times.close()
             self._check_last()
-            if self._final.exists():
-                shutil.rmtree(self._final)
-            self._partial.rename(self._final)
-        except OSError as err:
-            self.abort()
-            raise MediaError(f"{self.name} cannot be finished: {err.strerror}") from err
         except BaseException:
             self.abort()
             raise
-        self._is_open = False
+        try:
+            check_folder(self.name, overwrite=self._overwrite)
+            if self._final.exists():
+                shutil.rmtree(self._final)
+            self._partial.rename(self._final)
+        except (OSError, MediaError) as err:
+            kept = f"the pictures are complete in {self._partial}"
+            failure = OutputExistsError if isinstance(err, OutputExistsError) else MediaError
+            raise failure(f"{self._final} cannot be replaced: {err}; {kept}") from err
 
     def abort(self) -> None:
         """Drop what was written."""
