@@ -227,7 +227,14 @@ def test_whatever_reads_back_otherwise_is_told(
     write_film(tmp_path / "film.mkv", [noise()], codec="ffv1")
 
     with pytest.raises(OutputMismatchError, match=message):
-        check_written(tmp_path / "film.mkv", tags=tags, shape=shape)
+        check_written(tmp_path / "film.mkv", tags=tags, shape=shape, num_frames=1)
+
+
+def test_frames_that_are_missing_from_the_index_are_told(tmp_path: Path) -> None:
+    write_film(tmp_path / "film.mp4", [noise(), noise(pts=40)])
+
+    with pytest.raises(OutputMismatchError, match="reads back with 2 frames of 3"):
+        check_written(tmp_path / "film.mp4", tags=ColorTags(), shape=(48, 64), num_frames=3)
 
 
 def test_a_lower_crf_and_a_slower_preset_are_heard(tmp_path: Path) -> None:

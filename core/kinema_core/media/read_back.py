@@ -21,13 +21,16 @@ class _Codes:
     colorspace: int = 0
 
 
-def check_written(path: Path, *, tags: ColorTags, shape: tuple[int, int]) -> None:
+def check_written(path: Path, *, tags: ColorTags, shape: tuple[int, int], num_frames: int) -> None:
     """Compare colour tags, depth and size with what was meant: in the container, and in its first picture decoded.
+
+    The number of frames is compared where the container counts them, as MP4 and MOV do.
 
     Args:
         path: the film.
         tags: how its pictures are to be read.
         shape: (height, width) of its pictures.
+        num_frames: how many it is to have.
 
     Raises:
         OutputMismatchError: something differs.
@@ -41,8 +44,10 @@ def check_written(path: Path, *, tags: ColorTags, shape: tuple[int, int]) -> Non
         context = video.codec_context
         codes = _Codes(context.color_range, context.color_primaries, context.color_trc, context.colorspace)
         frame = next(container.decode(video), None)
-    if frame is None:
-        raise OutputMismatchError(f"{path} reads back without a picture; is the disk sound?")
+        found_frames = video.frames or num_frames
+    if frame is None or found_frames != num_frames:
+        found_frames = 0 if frame is None else found_frames
+        raise OutputMismatchError(f"{path} reads back with {found_frames} frames of {num_frames}; is the disk sound?")
     bit_depth = frame.format.components[0].bits
     in_container = _described(codes, bit_depth, frame.height, frame.width)
     in_picture = _described(frame, bit_depth, frame.height, frame.width)

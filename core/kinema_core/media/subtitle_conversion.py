@@ -5,9 +5,11 @@ from __future__ import annotations  # Packet is generic in PyAV's stubs alone
 import logging
 from typing import Final, TypeGuard
 
+from av.codec.context import CodecContext
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 
 _log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ class SubtitleConverter:
         self.stream = stream
         self.stream.time_base = source.time_base
         self._encoder = self.stream.codec_context
-        self._encoder.subtitle_header = self._decoder.subtitle_header
+        self._encoder.subtitle_header = self._decoder.subtitle_header or _plain_header()
         _log.info("subtitles_converted index=%d from=%s to=%s", source.index, self._decoder.codec.canonical_name, codec)
 
     def convert(self, packet: Packet[Stream]) -> Packet[Stream] | None:
@@ -50,6 +52,14 @@ def can_be_converted(source: Stream, container: OutputContainer) -> TypeGuard[Su
     if not isinstance(source, SubtitleStream) or source.codec_context.codec.canonical_name not in _TEXT_CODECS:
         return False
     return _codec_for(container) in container.supported_codecs
+
+
+def _plain_header() -> bytes | None:
+    """Give FFmpeg's styles for text that has none, for ASS that came without its own."""
+    plain = CodecContext.create("subrip", "r")
+    assert isinstance(plain, SubtitleCodecContext), "that is what SubRip is"
+    plain.open(strict=False)
+    return plain.subtitle_header
 
 
 def _codec_for(container: OutputContainer) -> str:

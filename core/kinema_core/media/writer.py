@@ -114,7 +114,7 @@ class FilmWriter:
             self._stream = self._add_video(container, copy_from)
             if copy_from is not None:
                 self._carry_over(copy_from, container, is_lenient=is_lenient)
-            with ffmpeg_errors(f"{self.name} cannot be begun", advice=f"does it hold {codec}? .mkv holds every codec"):
+            with ffmpeg_errors(f"{self.name} cannot be begun", advice=f"does it hold {codec}? .mkv holds every codec and most streams"):
                 container.start_encoding()
         except BaseException:
             self.abort()
@@ -194,7 +194,7 @@ class FilmWriter:
     def _check_and_commit(self, file: PartialFile) -> None:
         if self._aspect_to_write is not None:
             write_aspect(file.partial, shape=self._shape, aspect=self._aspect_to_write)
-        check_written(file.partial, tags=self._written_tags, shape=self._shape)
+        check_written(file.partial, tags=self._written_tags, shape=self._shape, num_frames=self.num_frames)
         file.commit()
 
     @property
