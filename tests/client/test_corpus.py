@@ -365,6 +365,17 @@ def test_leniently_a_damaged_picture_is_left_out_and_the_others_keep_their_times
     assert f", {len(whole) - len(times)} left out (fake" in capsys.readouterr().out
 
 
+def test_a_picture_that_the_decoder_mends_is_there_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_film(tmp_path / "whole.mkv", codec="mpeg4", pts=SIX)
+    damage(tmp_path / "whole.mkv", tmp_path / "old.mkv", cut)
+
+    colorize(tmp_path / "old.mkv", tmp_path / "new.mkv")
+
+    assert read_film(tmp_path / "new.mkv")[0] == [at * MILLISECOND for at in SIX]
+    assert "picture_concealed" in caplog.text
+    assert "number=3 pts=120" in caplog.text
+
+
 def cut_short(path: Path) -> None:
     options = {"container_options": {"movflags": "faststart"}}
     make_film(path, codec="libx264", pts=[40 * number for number in range(12)], **options)
