@@ -114,7 +114,8 @@ class FilmWriter:
             self._stream = self._add_video(container, copy_from)
             if copy_from is not None:
                 self._carry_over(copy_from, container, is_lenient=is_lenient)
-            with ffmpeg_errors(f"{self.name} cannot be begun", advice=f"does it hold {codec}? .mkv holds every codec and most streams"):
+            advice = f"does it hold {codec}? .mkv holds every codec and most streams"
+            with ffmpeg_errors(f"{self.name} cannot be begun", advice=advice):
                 container.start_encoding()
         except BaseException:
             self.abort()
