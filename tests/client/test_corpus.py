@@ -1,5 +1,7 @@
 """Films as they come: each goes through whole, or is refused with one clear error that leaves no file."""
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -455,3 +457,34 @@ def test_leniently_subtitles_that_do_not_fit_are_left_out(tmp_path: Path, caplog
 
     assert len(read_film(tmp_path / "new.mp4")[0]) == len(SIX)
     assert "stream_not_copied index=1 kind=subtitle/hdmv_pgs_subtitle reason='mp4 cannot hold it'" in caplog.text
+
+
+MEASURE = r"""
+import re, sys
+from pathlib import Path
+from kinema_client.commands.backends import LocalBackend
+from kinema_client.commands.films import FilmChoices, colorize_film
+from kinema_core.pipeline import Options
+from tests.fakes import FAKE_BUNDLE, FakeEngine
+class Forgetful(list):
+    def append(self, item): pass
+engine = FakeEngine()
+engine.seen = Forgetful()
+colorize_film(LocalBackend(FAKE_BUNDLE, engine, Options()), sys.argv[1], sys.argv[2], FilmChoices(codec="ffv1"))
+print(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
+    peak_kibibytes = []
+    for num_frames in (100, 1500):
+        source, target = tmp_path / f"{num_frames}.mkv", tmp_path / f"new-{num_frames}.mkv"
+        recipe = {"is_moving": True, "is_interlaced": True, "subtitles": "subrip", "height": 96, "width": 128}
+        make_film(source, pts=[40 * number for number in range(num_frames)], **recipe)
+        command = [sys.executable, "-c", MEASURE, str(source), str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peak_kibibytes.append(int(done.stdout.split("\n")[-2]))
+
+    # The longer film's frames are 26 MiB more; the allocator keeps some of what it got.
+    assert peak_kibibytes[1] - peak_kibibytes[0] < 8 << 10

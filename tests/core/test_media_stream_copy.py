@@ -112,6 +112,18 @@ def test_sound_is_interleaved_with_the_pictures(tmp_path: Path) -> None:
         assert abs(latest["audio"] - latest["video"]) < 1, "a player need not seek to and fro"
 
 
+def test_lossless_pictures_do_not_wait_long_for_a_subtitle(tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mkv", subtitles="subrip", pts=[40 * n for n in range(150)])
+
+    with FilmReader(tmp_path / "old.mkv") as reader, open_copy(reader, tmp_path / "new.mkv", codec="ffv1") as writer:
+        for frame in reader.color_frames():
+            writer.write(frame)
+        num_bytes = (tmp_path / ".new.partial.mkv").stat().st_size
+
+    # Six seconds were written; two may be held back, and a little in FFmpeg's file buffer.
+    assert num_bytes > 0.5 * (tmp_path / "new.mkv").stat().st_size
+
+
 def test_reader_and_writer_may_run_in_two_threads(tmp_path: Path) -> None:
     make_film(tmp_path / "old.mp4", codec="libx264", sounds=["eng", "fra"], pts=[40 * n for n in range(60)])
     frames: Queue[ColorFrame | None] = Queue(maxsize=4)

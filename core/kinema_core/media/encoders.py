@@ -18,6 +18,8 @@ class Encoder:
     pix_fmt: str
     """What it is given; see `fill_picture`."""
     options: dict[str, str]
+    is_inter: bool = True
+    """Whether pictures refer to others: its packets are small, and come some time after the pictures."""
     codec_tag: str | None = None
     """The four characters that MP4 and MOV name the codec with, where FFmpeg's choice does not play everywhere."""
 
@@ -76,10 +78,10 @@ def choose_encoder(
         options = {"level": "3", "slicecrc": "1", "g": "1"}
         if min(height, width) < 16:
             options["slices"] = "1"  # FFmpeg's own choice fails for some sizes below
-        return Encoder("ffv1", f"yuv420p{depth}", options)
+        return Encoder("ffv1", f"yuv420p{depth}", options, is_inter=False)
     if tags.color_range is ColorRange.FULL:
         raise MediaError("ProRes cannot say that a film is full range; choose h264, hevc, av1 or ffv1")
-    return Encoder("prores_ks", "yuv422p10le", {"profile": "hq", "vendor": "apl0"})
+    return Encoder("prores_ks", "yuv422p10le", {"profile": "hq", "vendor": "apl0"}, is_inter=False)
 
 
 def _quality_options(codec: str, crf: int | None, preset: str | None) -> dict[str, str]:

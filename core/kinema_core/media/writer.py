@@ -38,6 +38,9 @@ FILM_SUFFIXES = (".m4v", ".mkv", ".mov", ".mp4")
 """The containers that films are written to."""
 _STREAMED = (".m4v", ".mp4")
 """Have their index in front, so that they play while they are still being loaded; FFmpeg copies the file for it."""
+_MAX_WAIT_MICROSECONDS = 2_000_000
+"""How long FFmpeg holds pictures back for the next subtitle or the rest of a sound that has ended; left to itself ten
+seconds, which of a lossless film of 4096 pixels are gigabytes."""
 _DEFAULT_RATE = Fraction(25)
 
 
@@ -110,7 +113,7 @@ class FilmWriter:
         self._file = None if path == "-" else _claim(path, overwrite=overwrite)
         self._container: OutputContainer | None = None
         try:
-            self._container = container = _open(self._file, time_base)
+            self._container = container = _open(self._file, time_base, self._encoder)
             self._stream = self._add_video(container, copy_from)
             if copy_from is not None:
                 self._carry_over(copy_from, container, is_lenient=is_lenient)
@@ -304,15 +307,16 @@ def _claim(path: str | os.PathLike[str], *, overwrite: bool) -> PartialFile:
     return PartialFile(path, overwrite=overwrite)
 
 
-def _open(file: PartialFile | None, time_base: Fraction) -> OutputContainer:
+def _open(file: PartialFile | None, time_base: Fraction, encoder: Encoder) -> OutputContainer:
+    options = {} if encoder.is_inter else {"max_interleave_delta": str(_MAX_WAIT_MICROSECONDS)}
     if file is None:
-        return av.open("pipe:1", "w", format="matroska")
-    # MP4 and MOV: ticks as they are given, and edit lists in a multiple of them that is fine enough for any sound, so
-    # that a film that does not begin at zero keeps its pts.
-    ticks = time_base.denominator
-    timescales = {"video_track_timescale": str(ticks), "movie_timescale": str(ticks * -(-48000 // ticks))}
+        return av.open("pipe:1", "w", format="matroska", container_options=options)
     suffix = file.final.suffix.lower()
-    options = {} if suffix == ".mkv" else timescales
+    if suffix != ".mkv":
+        # MP4 and MOV: ticks as they are given, and edit lists in a multiple of them that is fine enough for any sound,
+        # so that a film that does not begin at zero keeps its pts.
+        ticks = time_base.denominator
+        options |= {"video_track_timescale": str(ticks), "movie_timescale": str(ticks * -(-48000 // ticks))}
     if suffix in _STREAMED:
         options["movflags"] = "faststart"
     return av.open(f"file:{file.partial}", "w", container_options=options)
