@@ -151,6 +151,17 @@ def test_numbered_pictures_become_a_film_and_a_film_numbered_pictures(
         assert np.corrcoef(new[0].ravel(), old[0].ravel())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("shape", [{"rotation": 90}, {"aspect": Fraction(16, 11)}])
+def test_pictures_that_lose_their_shape_as_png_are_told(
+    shape: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_film(tmp_path / "old.mp4", **H264, **shape, pts=SIX)
+
+    colorize(tmp_path / "old.mp4", tmp_path / "new" / "%d.png", None)
+
+    assert "shape_not_carried" in caplog.text
+
+
 def test_numbers_of_scans_are_kept(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(86400, 86403):

@@ -70,8 +70,10 @@ class PngWriter:
     def like(cls, film: FilmReader, pattern: str, *, overwrite: bool = False) -> Self:
         """Begin with the tags, the time and, where it has numbers, the first number of `film`.
 
-        The film's other streams are left out, with a line in the log.
+        The film's other streams, rotation and pixel aspect are left out, with a line in the log.
         """
+        if film.display_matrix is not None or (film.sample_aspect_ratio or 1) != 1:
+            _log.warning("shape_not_carried name=%s reason='PNG is shown unturned, with square pixels'", pattern)
         if film.other_streams:
             kinds = ", ".join(sorted({stream.type for stream in film.other_streams}))
             _log.warning("streams_not_copied name=%s kinds='%s' reason='pictures hold none'", pattern, kinds)
