@@ -407,6 +407,10 @@ def changing_size(path: Path) -> None:
     path.write_bytes(large.read_bytes() + small.read_bytes())
 
 
+def subtitles_of_unknown_letters(path: Path) -> None:
+    make_film(path, subtitles="subrip", lines=["O\udcf9 ?", "l\udce0"], pts=SIX)  # Latin-1, where UTF-8 is asked for
+
+
 def bitmap_subtitles(path: Path) -> None:
     make_film(path, subtitles="pgssub", pts=SIX)
 
@@ -436,6 +440,13 @@ def other_size_in_numbers(path: Path) -> None:
         ("old.mp4", without_index, "new.mkv", {}, "cannot be opened as a film: .*; give a complete film"),
         ("old.ts", changing_size, "new.mkv", {}, "changes from 64x48 .* to 32x32 .* cut it there"),
         ("old.mkv", bitmap_subtitles, "new.mp4", {}, r"stream 1 of .* \(subtitle/hdmv_pgs_subtitle\).*; write .mkv"),
+        (
+            "old.mkv",
+            subtitles_of_unknown_letters,
+            "new.mp4",
+            {},
+            r"the subtitle of stream 1 .* at 0\.00 s cannot be conv",
+        ),
         ("in/%03d.png", gap_in_numbers, "new.mkv", {}, r"009\.png is missing between 007\.png and 010\.png; add it"),
         ("in/%03d.png", damaged_number, "new.mkv", {}, "frame 2 at .* cannot be decoded"),
         ("in/%03d.png", other_size_in_numbers, "new.mkv", {}, "changes from 16x16 gray to 8x8 rgb24"),
@@ -459,6 +470,17 @@ def test_what_cannot_be_done_whole_is_one_error_and_leaves_nothing(
 
     assert "\n" not in str(raised.value)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_leniently_subtitles_that_cannot_be_converted_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    subtitles_of_unknown_letters(tmp_path / "old.mkv")
+
+    colorize(tmp_path / "old.mkv", tmp_path / "new.mp4", is_lenient=True)
+
+    assert len(read_film(tmp_path / "new.mp4")[0]) == len(SIX)
+    assert caplog.text.count("subtitle_left_out index=1") == 2
 
 
 def test_leniently_subtitles_that_do_not_fit_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

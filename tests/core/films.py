@@ -81,7 +81,7 @@ def make_film(path: Path, **recipe: Any) -> list[list[NDArray[Any]]]:
         if subtitles is not None:
             subtitles.metadata["language"] = "nor"
             for number, line in enumerate(wanted.lines):
-                text = line.encode()
+                text = line.encode(errors="surrogateescape")
                 packet = Packet(len(text).to_bytes(2, "big") + text if wanted.subtitles == "mov_text" else text)
                 packet.stream, packet.time_base = subtitles, Fraction(1, 1000)
                 packet.pts = packet.dts = 100 * number

@@ -1,5 +1,7 @@
 """What a film carries beside its pictures arrives in the new one as it was."""
 
+from __future__ import annotations  # Packet is generic in PyAV's stubs alone
+
 import logging
 import threading
 import zlib
@@ -11,11 +13,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.packet import Packet
+from av.stream import Stream
 
 from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import ColorFrame
 from kinema_core.media import matroska_aspect
 from kinema_core.media.reader import FilmReader
+from kinema_core.media.stream_copy import StreamCopies
 from kinema_core.media.writer import FilmWriter
 from tests.core.films import make_film, read_film, read_lines, read_packets
 
@@ -97,6 +102,26 @@ def test_sound_from_mp4_begins_in_matroska_where_it_did(tmp_path: Path, rate: in
     length = min(old.shape[1], new.shape[1])
     assert length > 0.9 * old.shape[1]
     np.testing.assert_array_equal(new[:, :length], old[:, :length])
+
+
+def test_a_packet_without_a_time_follows_the_one_before_it(tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mkv", sounds=["eng"])
+    with FilmReader(tmp_path / "old.mkv") as reader, av.open(tmp_path / "new.mkv", "w") as container:
+        copies = StreamCopies(reader, container)
+        times: list[int | None] = []
+
+        def take(packet: Packet[Stream]) -> None:
+            if len(times) in {0, 2}:
+                packet.pts = packet.dts = None
+            readdressed = copies.readdress(packet)
+            assert readdressed is not None
+            times.append(readdressed.pts)
+
+        reader.hand_packets_to(take)
+        list(reader)
+
+    expected = [time for time, _ in read_packets(tmp_path / "old.mkv", "audio")[0]]
+    assert [(at or 0) * Fraction(1, 1000) for at in times] == pytest.approx(expected, abs=0.001)
 
 
 def test_sound_is_interleaved_with_the_pictures(tmp_path: Path) -> None:

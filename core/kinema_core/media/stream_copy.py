@@ -4,6 +4,7 @@ from __future__ import annotations  # Packet is generic in PyAV's stubs alone
 
 import logging
 
+import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
@@ -45,7 +46,9 @@ class StreamCopies:
         self._reader = reader
         self._copies: dict[int, Stream] = {}
         self._converters: dict[int, SubtitleConverter] = {}
-        self._last_dts: dict[int, int] = {}
+        self._last_times: dict[int, tuple[int, int]] = {}
+        """dts and end of each stream's last packet."""
+        self._is_lenient = is_lenient
         for stream in reader.other_streams:
             reason = self._add(stream, container)
             if reason is None:
@@ -65,31 +68,48 @@ class StreamCopies:
         """Make `packet` one of the new container, or give the one that stands for it; None where there is none.
 
         Containers refuse decoding times that do not rise, so one that does not is moved to the next tick, as the
-        `ffmpeg` program does.
+        `ffmpeg` program does; a packet without a time follows the one before it.
         """
         index = packet.stream.index
         copy = self._copies.get(index)
         if copy is None:
             return None
         if index in self._converters:
-            converted = self._converters[index].convert(packet)
+            converted = self._convert(packet)
             if converted is None:
                 return None
             packet = converted
+        last, end = self._last_times.get(index, (None, 0))
         dts = packet.dts if packet.dts is not None else packet.pts
-        if dts is None and _is_cover_art(copy):
-            dts = 0
         if dts is None:
-            _log.warning("packet_not_copied index=%d reason='no time stamp'", index)
-            return None
-        last = self._last_dts.get(index)
+            dts = end
         if last is not None and dts <= last and copy.type == "audio":
             dts = last + 1
-        self._last_dts[index] = dts
+        self._last_times[index] = dts, dts + (packet.duration or 1)
         packet.dts = dts
         packet.pts = dts if packet.pts is None else max(packet.pts, dts)
         packet.stream = copy
         return packet
+
+    def _convert(self, packet: Packet[Stream]) -> Packet[Stream] | None:
+        """Convert a subtitle.
+
+        Raises:
+            MediaError: it cannot be decoded, and the writer is not lenient.
+        """
+        index = packet.stream.index
+        try:
+            return self._converters[index].convert(packet)
+        except av.FFmpegError as err:
+            time = f"{float((packet.pts or 0) * packet.time_base):.2f} s"
+            if not self._is_lenient:
+                raise MediaError(
+                    f"the subtitle of stream {index} of {self._reader.name} at {time} cannot be converted: "
+                    f"{err.strerror}; "
+                    "mend it, write the film's own kind of file, or say --lenient to leave it out"
+                ) from err
+            _log.warning("subtitle_left_out index=%d time='%s' reason='%s'", index, time, err.strerror)
+            return None
 
     def _add(self, stream: Stream, container: OutputContainer) -> str | None:
         """Add a copy of the stream, or tell why not."""
