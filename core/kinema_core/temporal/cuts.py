@@ -1,37 +1,184 @@
-"""Scene cuts on grey film."""
+"""Scene changes on grey film, from lightness alone and without looking ahead.
 
+Cuts are jumps between frames that motion does not explain. Fades go through frames without content, dissolves through
+mixtures; either is reported once the new shot is what one mostly sees. `transitions.py` looks ahead, too.
+"""
+
+import enum
+from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-THUMBNAIL: Final = (48, 27)
-"""Width and height at which frames are compared: coarse enough for grain, scratches and small motion not to count."""
-MAX_CORRELATION: Final = 0.6
-"""Frames of one shot correlate more than this; measured on real clips they seldom fall below 0.8."""
+from kinema_core.temporal.dissolves import DissolveWatch
+from kinema_core.temporal.thumbnails import MotionFinder, Thumbnail, likeness, make_thumbnail
+
+MIN_LIKENESS: Final = 0.4
+"""Neighbours within a shot are more alike than this, neighbours across a cut less: see docs/temporal.md."""
+MIN_RETURN_LIKENESS: Final = 0.5
+"""A frame that is more like the end of the shot before a cut than this goes on with it: what was between was no cut."""
 MIN_CONTRAST: Final = 0.5
-"""Standard deviation in L* below which a picture is flat (black, white, a fade's end) and has no content to compare."""
+"""Standard deviation in L* below which a picture is blank: black, white, the middle of a fade."""
+FADED: Final = 0.5
+"""Share of a shot's contrast below which a frame that is like nothing before may be a faded one in grain."""
+NUM_REMEMBERED: Final = 48
+"""Frames from which a shot's contrast is taken."""
+FADING_IN: Final = 12
+"""Frames behind a fade's middle in which no cut is looked for."""
+MAX_FLASH: Final = 4
+"""Frames that a flash, a splice or a torn frame may last."""
+
+
+class TransitionKind(enum.Enum):
+    """How one shot gives way to the next."""
+
+    CUT = "cut"
+    DISSOLVE = "dissolve"
+    FADE = "fade"
+    """Through black, white or grey, on one side or both."""
+    RETURN = "return"
+    """None at all: the shot before goes on. A cut that was reported at `start` was a flash or a damaged frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of shot; frames are counted from 0."""
+
+    kind: TransitionKind
+    start: int
+    """First frame that is not wholly of the old shot."""
+    end: int
+    """Frame at which the new shot is what one mostly sees, and at which this was found."""
 
 
 class CutDetector:
-    """Tell where a new shot begins, from lightness alone and without looking ahead.
-
-    Two frames are compared by the correlation of their thumbnails, which a change of exposure (a gain and an offset)
-    leaves as it is. Dissolves and flashes are not told apart yet.
-    """
+    """Follow a film frame by frame."""
 
     def __init__(self) -> None:
-        self._previous: NDArray[np.float32] | None = None
+        self._finder = MotionFinder()
+        self._dissolves = DissolveWatch(self._finder)
+        self._index = -1
+        self._previous: Thumbnail | None = None
+        self._shown: Thumbnail | None = None
+        """The last frame with content."""
+        self._contrasts: deque[float] = deque(maxlen=NUM_REMEMBERED)
+        """Of the frames with content, in this shot."""
+        self._last = Transition(TransitionKind.CUT, 0, 0)
+        self._before_cut: Thumbnail | None = None
+        """The end of the shot before, while the last cut may still prove a flash."""
+        self._blank: _Blank | None = None
 
     def is_cut(self, lightness: NDArray[np.float32]) -> bool:
         """Say whether `lightness` (H, W), L* 0-100, begins a new shot; the first frame does."""
-        current = cv2.resize(lightness, THUMBNAIL, interpolation=cv2.INTER_AREA)
-        current -= current.mean()
+        found = self.observe(lightness)
+        return self._index == 0 or (found is not None and found.kind is not TransitionKind.RETURN)
+
+    def observe(self, lightness: NDArray[np.float32]) -> Transition | None:
+        """Take the next frame (H, W), L* 0-100, and return the transition that it completes, if any."""
+        self._index += 1
+        current = make_thumbnail(lightness)
         previous, self._previous = self._previous, current
+        if self._index - self._last.end > MAX_FLASH:
+            self._before_cut = None
+        if previous is None and current.contrast >= MIN_CONTRAST:
+            self._see(current)
+            return None
         if previous is None:
-            return True
-        contrast, previous_contrast = float(current.std()), float(previous.std())
-        if min(contrast, previous_contrast) < MIN_CONTRAST:
-            return max(contrast, previous_contrast) > 4 * MIN_CONTRAST
-        return float((current * previous).mean()) < MAX_CORRELATION * contrast * previous_contrast
+            self._go_blank(current, self._index)
+            return None
+        if self._blank is not None:
+            return self._leave_blank(self._blank, previous, current)
+        return self._go_on(previous, current)
+
+    def _go_on(self, previous: Thumbnail, current: Thumbnail) -> Transition | None:
+        """Take a frame behind one with content."""
+        if current.contrast < MIN_CONTRAST:
+            self._go_blank(current, self._index)
+            return None
+        if self._before_cut is not None and self._likeness(self._before_cut, current) >= MIN_RETURN_LIKENESS:
+            return self._return(current)
+        motion = self._finder.find(previous, current)
+        if likeness(previous, current, motion) >= MIN_LIKENESS:
+            self._see(current)
+            ago = self._dissolves.push(current, motion)
+            return None if ago is None else self._change(TransitionKind.DISSOLVE, self._index - ago, current)
+        if self._is_fading_in():
+            self._see(current)
+            return None
+        if self._before_cut is not None:  # one cut upon the other: frames of noise, like nothing and like no neighbour
+            self._shown = self._before_cut
+            self._go_blank(current, self._last.start)
+            return None
+        if current.contrast < FADED * self._shot_contrast():
+            self._go_blank(current, self._index)
+            return None
+        found = self._change(TransitionKind.CUT, self._index, current)
+        self._before_cut = previous
+        return found
+
+    def _leave_blank(self, blank: "_Blank", previous: Thumbnail, current: Thumbnail) -> Transition | None:
+        """Take a frame behind a blank one: content is back if it is strong, or weak and the same for a while."""
+        is_alike = current.contrast >= MIN_CONTRAST and self._likeness(previous, current) >= MIN_LIKENESS
+        blank.num_alike = blank.num_alike + 1 if is_alike else 0
+        is_strong = current.contrast >= max(MIN_CONTRAST, FADED * self._shot_contrast())
+        is_fading_out = current.contrast < min(0.95 * blank.first_contrast, 1.2 * blank.least_contrast)
+        blank.least_contrast = min(blank.least_contrast, current.contrast)
+        if not is_strong and (blank.num_alike < 2 or is_fading_out):
+            return None
+        self._blank, shown = None, self._shown
+        if shown is None:
+            self._see(current)
+            return None
+        if self._likeness(shown, current) >= MIN_LIKENESS:
+            return self._return(current)
+        has_faded_out = bool(np.mean(list(self._contrasts)[-3:]) < 0.85 * self._shot_contrast())
+        is_sudden = not has_faded_out and (is_strong or self._index - blank.since <= MAX_FLASH)
+        found = self._change(TransitionKind.CUT if is_sudden else TransitionKind.FADE, blank.since, current)
+        self._before_cut = shown if is_sudden else None
+        return found
+
+    def _return(self, current: Thumbnail) -> Transition:
+        """Go on with the shot before."""
+        self._before_cut = None
+        self._dissolves.forget()
+        self._see(current)
+        return Transition(TransitionKind.RETURN, self._last.end, self._index)
+
+    def _change(self, kind: TransitionKind, start: int, current: Thumbnail) -> Transition:
+        """Begin a new shot."""
+        self._contrasts.clear()
+        self._dissolves.forget()
+        self._see(current)
+        self._last = Transition(kind, start, self._index)
+        return self._last
+
+    def _go_blank(self, current: Thumbnail, since: int) -> None:
+        self._blank = _Blank(since, current.contrast, current.contrast)
+        self._dissolves.forget()
+
+    def _see(self, current: Thumbnail) -> None:
+        self._shown = current
+        self._contrasts.append(current.contrast)
+
+    def _is_fading_in(self) -> bool:
+        """Whether a shot has just come out of a fade, when grain is stronger than the picture."""
+        return self._last.kind is TransitionKind.FADE and self._index - self._last.end <= FADING_IN
+
+    def _likeness(self, before: Thumbnail, after: Thumbnail) -> float:
+        return likeness(before, after, self._finder.find(before, after))
+
+    def _shot_contrast(self) -> float:
+        return float(np.percentile(self._contrasts, 80)) if self._contrasts else 0.0
+
+
+@dataclass(slots=True)
+class _Blank:
+    """Frames without content, or with none that grain leaves visible."""
+
+    since: int
+    first_contrast: float
+    least_contrast: float
+    num_alike: int = 0
+    """Frames in a row that look like their neighbour."""
