@@ -73,7 +73,8 @@ def load_clip(path: Path, num_frames: int, manifest: Manifest, engine: Engine, c
         MediaError: the clip cannot be read, or is not 8-bit colour.
     """
     luma, truth, tags = read_clip(path, num_frames)
-    shape = working_shape(*luma.shape[1:], manifest)
+    height, width = luma.shape[1:]
+    shape = working_shape(height, width, manifest)
     lightness = np.stack([prepare_lightness(picture, tags, shape)[0, 0] for picture in luma])
     kept = cache / f"{path.stem}-{manifest.name}-{manifest.version}-{len(luma)}.npy" if cache else None
     if kept is not None and kept.exists():
@@ -92,6 +93,15 @@ def show(clip: ColourClip, ab: F32) -> Iterator[U8]:
         luma_half = halve_luma(luma)
         cb, cr = compose_chroma(luma_half, upsample_ab(np.ascontiguousarray(small), luma_half, clip.tags), clip.tags)
         yield ycbcr_to_rgb(luma, cb, cr, clip.tags)
+
+
+def bring_up(clip: ColourClip, ab: F32) -> Iterator[F32]:
+    """Bring ab (T, h, w, 2) to the clip's size, (H, W, 2) each, not rounded to codes."""
+    height, width = clip.luma.shape[1:]
+    for luma, small in zip(clip.luma, ab, strict=True):
+        half = upsample_ab(np.ascontiguousarray(small), halve_luma(luma), clip.tags)
+        size = (2 * half.shape[1], 2 * half.shape[0])
+        yield cv2.resize(np.ascontiguousarray(half), size, interpolation=cv2.INTER_LINEAR)[:height, :width]
 
 
 def ycbcr_to_rgb(luma: NDArray[np.generic], cb: NDArray[np.generic], cr: NDArray[np.generic], tags: ColorTags) -> U8:

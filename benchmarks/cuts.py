@@ -160,9 +160,7 @@ def detect_live(luma: U8) -> Spans:
     ]
 
 
-def compare_kinds(
-    film: JoinedFilm, found: Sequence[Transition]
-) -> Iterator[tuple[TransitionKind, TransitionKind]]:
+def compare_kinds(film: JoinedFilm, found: Sequence[Transition]) -> Iterator[tuple[TransitionKind, TransitionKind]]:
     """Give (true kind, kind found) of everything that was found where something is."""
     for item in found:
         for label in film.labels:

@@ -1,6 +1,6 @@
 """Films with known transitions: clips joined by cuts, dissolves and fades, with the damage that old film has.
 
-Shots come from real clips without cuts. All randomness comes from the seed, so that a film is the same on every machine.
+Shots come from real clips without cuts. All randomness comes from the seed: a film is the same on every machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,9 @@ F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
 HEIGHT, WIDTH = 270, 480
+KINDS: Final = (TransitionKind.CUT, TransitionKind.DISSOLVE, TransitionKind.FADE)
+SHARES: Final = (0.5, 0.25, 0.25)
+"""How often each is put between two shots."""
 CUT_TOLERANCE: Final = 2
 """Frames by which a cut may be missed."""
 GRADUAL_TOLERANCE: Final = 5
@@ -127,7 +130,7 @@ def _excerpt(shot: U8, rng: np.random.Generator) -> list[F32]:
 
 def _append(frames: list[F32], shot: list[F32], rng: np.random.Generator) -> Label:
     """Join `shot` to `frames` by a random transition."""
-    kind = rng.choice([TransitionKind.CUT, TransitionKind.DISSOLVE, TransitionKind.FADE], p=[0.5, 0.25, 0.25])
+    kind = KINDS[rng.choice(len(KINDS), p=SHARES)]
     if kind is TransitionKind.CUT:
         label = Label(kind, len(frames), len(frames))
         frames.extend(shot)

@@ -12,6 +12,8 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from time import process_time
 
@@ -20,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.colour_clips import F32, U8, ColourClip, list_clips, load_clip, show
+from benchmarks.colour_clips import F32, U8, ColourClip, bring_up, list_clips, load_clip, show
 from kinema_core.bundle import load_bundle
 from kinema_core.color import rgb_to_lab
 from kinema_core.engines.select import open_engine
@@ -33,11 +35,12 @@ from kinema_core.quality.warp_error import Motion, find_motion, warp_error
 from kinema_core.temporal.cuts import CutDetector
 from kinema_core.temporal.shot import smooth_shot
 from kinema_core.temporal.stabilizer import Stabilizer
+from kinema_core.temporal.transitions import find_transitions
 
 Method = Callable[[F32, F32], F32]
 """Takes lightness (T, h, w) and ab (T, h', w', 2), gives smoothed ab."""
 
-STRENGTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0)
 DEFAULT = "ours"
 SHOT_FRAMES = 25
 """Frames of each clip in the joined film on which cut bleed is measured."""
@@ -50,7 +53,7 @@ class Scores:
     warp_error: float
     """RGB, times 1e4."""
     chroma_warp_error: float
-    """a and b alone, peak 255, times 1e4."""
+    """a and b alone, peak 255, before they are rounded to codes; times 1e4."""
     psnr: float
     """RGB, dB, mean of frames."""
     colourfulness: float
@@ -100,16 +103,21 @@ def parse_arguments() -> argparse.Namespace:
 def methods() -> dict[str, Method]:
     """Name the ways to smooth that the tables compare."""
     return {
-        "raw": lambda _, ab: ab,
-        "EMA": lambda _, ab: exponential_mean(ab, 0.8),
-        "centred mean": lambda _, ab: centred_mean(ab, 9),
-        DEFAULT: lambda lightness, ab: causal(lightness, ab, 0.5),
-        "ours, strength 1": lambda lightness, ab: causal(lightness, ab, 1.0),
-        "ours, both ways": lambda lightness, ab: smooth_shot(lightness, ab, 0.5),
+        "raw": by_itself,
+        "EMA": partial(exponential_mean, carried=0.8),
+        "centred mean": partial(centred_mean, window=9),
+        DEFAULT: partial(causal, strength=0.5),
+        "ours, strength 1": partial(causal, strength=1.0),
+        "ours, both ways": both_ways,
     }
 
 
-def exponential_mean(ab: F32, carried: float) -> F32:
+def by_itself(lightness: F32, ab: F32) -> F32:  # noqa: ARG001  # as all methods are called
+    """Leave each frame as the model gave it."""
+    return ab
+
+
+def exponential_mean(lightness: F32, ab: F32, carried: float) -> F32:  # noqa: ARG001
     """Average each pixel with its past, standing still: `carried` of the frame before, the rest of this one."""
     means = [ab[0]]
     for frame in ab[1:]:
@@ -117,7 +125,7 @@ def exponential_mean(ab: F32, carried: float) -> F32:
     return np.stack(means)
 
 
-def centred_mean(ab: F32, window: int) -> F32:
+def centred_mean(lightness: F32, ab: F32, window: int) -> F32:  # noqa: ARG001
     """Average each pixel over `window` frames around it, standing still; it looks ahead."""
     half = window // 2
     return np.stack([ab[max(0, t - half) : t + half + 1].mean(axis=0) for t in range(len(ab))])
@@ -129,6 +137,15 @@ def causal(lightness: F32, ab: F32, strength: float) -> F32:
     return np.stack(
         [stabilizer.smooth(seen, colour, is_cut=cuts.is_cut(seen)) for seen, colour in zip(lightness, ab, strict=True)]
     )
+
+
+def both_ways(lightness: F32, ab: F32) -> F32:
+    """Smooth shots as a job can that has all of the film at hand."""
+    changes = [found.end for found in find_transitions(lightness)]
+    smoothed = []
+    for begin, end in pairwise([0, *changes, len(ab)]):
+        smoothed += smooth_shot(list(lightness[begin:end]), list(ab[begin:end]), 0.5)
+    return np.stack(smoothed)
 
 
 def load_clips(options: argparse.Namespace) -> Iterator[Measured]:
@@ -160,16 +177,22 @@ def score(item: Measured, ab: F32, pictures: Sequence[U8] | None, milliseconds: 
     """Score ab (T, h, w, 2) on one clip; `pictures` where they are not to be composed from it."""
     clip = item.clip
     shown = list(show(clip, ab)) if pictures is None else pictures
-    lab = [rgb_to_lab(picture / np.float32(255))[..., 1:] for picture in shown]
     pairs = range(len(item.motions))
     return Scores(
         1e4 * float(np.nanmean([warp_error(shown[t], shown[t + 1], item.motions[t]) for t in pairs])),
-        1e4 * float(np.nanmean([warp_error(lab[t], lab[t + 1], item.motions[t]) for t in pairs])),
+        1e4 * chroma_warp_error(item, ab),
         statistics.fmean(psnr(picture, true) for picture, true in zip(shown, clip.truth, strict=True)),
         statistics.fmean(map(colourfulness, shown)),
         1e4 * abs(colour_consistency([colour_histogram(picture) for picture in shown]) - item.truth_cdc),
         milliseconds,
     )
+
+
+def chroma_warp_error(item: Measured, ab: F32) -> float:
+    """Return the warp error of ab (T, h, w, 2) at the clip's size, before it is rounded to codes; peak 255."""
+    chroma = list(bring_up(item.clip, ab))
+    pairs = range(len(item.motions))
+    return float(np.nanmean([warp_error(chroma[t], chroma[t + 1], item.motions[t]) for t in pairs]))
 
 
 def true_ab(clip: ColourClip) -> F32:
@@ -193,22 +216,88 @@ def measure_bleed(clips: Sequence[ColourClip], ways: Mapping[str, Method]) -> di
 
 
 def trade_off(clips: Sequence[Measured]) -> dict[str, list[tuple[str, float, float]]]:
-    """Measure each way at several strengths: (strength, warp error beside raw, PSNR minus raw), means of clips."""
+    """Measure each way at several strengths: (strength, chroma's warp error beside raw, PSNR minus raw), means."""
     families: dict[str, dict[str, Method]] = {
-        "EMA": {f"{c:g}": lambda _, ab, c=c: exponential_mean(ab, c) for c in (0.5, 0.8, 0.9, 0.95)},
-        "centred mean": {f"{n}": lambda _, ab, n=n: centred_mean(ab, n) for n in (3, 5, 9, 17)},
-        "ours": {f"{s:g}": lambda lightness, ab, s=s: causal(lightness, ab, s) for s in STRENGTHS},
+        "EMA": {f"{c:g}": partial(exponential_mean, carried=c) for c in (0.5, 0.8, 0.9)},
+        "centred mean": {f"{n}": partial(centred_mean, window=n) for n in (3, 9, 17)},
+        DEFAULT: {f"{s:g}": partial(causal, strength=s) for s in STRENGTHS},
     }
-    raw = [measure_all(item, {"raw": lambda _, ab: ab})["raw"] for item in clips]
+    raw = [calm_and_fidelity(item, item.clip.ab) for item in clips]
     curves: dict[str, list[tuple[str, float, float]]] = {}
     for family, ways in families.items():
-        found = [measure_all(item, ways) for item in clips]
-        curves[family] = [
-            (
-                label,
-                statistics.fmean(f[label].warp_error / r.warp_error for f, r in zip(found, raw, strict=True)),
-                statistics.fmean(f[label].psnr - r.psnr for f, r in zip(found, raw, strict=True)),
-            )
-            for label in ways
-        ]
+        curves[family] = []
+        for label, method in ways.items():
+            found = [calm_and_fidelity(item, method(item.clip.lightness, item.clip.ab)) for item in clips]
+            calm = statistics.fmean(f[0] / r[0] for f, r in zip(found, raw, strict=True))
+            fidelity = statistics.fmean(f[1] - r[1] for f, r in zip(found, raw, strict=True))
+            curves[family].append((label, calm, fidelity))
+            print(f"{family} {label}: warp error on chroma {calm:.3f} of raw, PSNR {fidelity:+.3f} dB")
     return curves
+
+
+def print_tables(results: Mapping[str, Mapping[str, Scores]], bleeds: Mapping[str, float]) -> None:
+    """Print a table for each clip, and one of their means."""
+    for name, scores in results.items():
+        print_table(name, scores, {})
+    methods_of_all = next(iter(results.values()))
+    means = {
+        method: Scores(
+            *(statistics.fmean(getattr(scores[method], f.name) for scores in results.values()) for f in fields(Scores))
+        )
+        for method in methods_of_all
+    }
+    print_table(f"mean of {len(results)} clips", means, bleeds)
+    ours = [scores[DEFAULT] for scores in results.values()]
+    raw = [scores["raw"] for scores in results.values()]
+    for name, values in (
+        ("warp error beside raw", [o.warp_error / r.warp_error for o, r in zip(ours, raw, strict=True)]),
+        ("on chroma alone", [o.chroma_warp_error / r.chroma_warp_error for o, r in zip(ours, raw, strict=True)]),
+        ("PSNR minus raw", [o.psnr - r.psnr for o, r in zip(ours, raw, strict=True)]),
+        ("CF beside raw", [o.colourfulness / r.colourfulness for o, r in zip(ours, raw, strict=True)]),
+    ):  # fmt: skip
+        print(f"{DEFAULT}, {name}: mean {statistics.fmean(values):.3f}, from {min(values):.3f} to {max(values):.3f}")
+
+
+def print_table(title: str, scores: Mapping[str, Scores], bleeds: Mapping[str, float]) -> None:
+    """Print one row a method."""
+    raw = scores["raw"]
+    table = Table("method", "warp error", "of raw", "on chroma", "of raw", "PSNR", "- raw", "CF", "of raw",
+                  "|CDC - true|", "cut bleed", "ms a frame", title=title)  # fmt: skip
+    for name, s in scores.items():
+        table.add_row(
+            name, f"{s.warp_error:.3f}", f"{s.warp_error / raw.warp_error:.3f}",
+            f"{s.chroma_warp_error:.4f}", f"{s.chroma_warp_error / raw.chroma_warp_error:.3f}",
+            f"{s.psnr:.3f}", f"{s.psnr - raw.psnr:+.3f}",
+            f"{s.colourfulness:.2f}", f"{s.colourfulness / raw.colourfulness:.3f}", f"{s.cdc_error:.2f}",
+            f"{bleeds[name]:.3f}" if name in bleeds else "", f"{s.milliseconds:.2f}" if s.milliseconds else "",
+        )  # fmt: skip
+    Console(width=150).print(table)
+
+
+def calm_and_fidelity(item: Measured, ab: F32) -> tuple[float, float]:
+    """Return the warp error on chroma and the PSNR of one clip."""
+    clip = item.clip
+    return chroma_warp_error(item, ab), statistics.fmean(map(psnr, show(clip, ab), clip.truth))
+
+
+def plot(path: Path, curves: Mapping[str, Sequence[tuple[str, float, float]]]) -> None:
+    """Draw fidelity over calm, a line for each way, its strengths written at the points."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, points in curves.items():
+        axes.plot([x for _, x, _ in points], [y for _, _, y in points], marker="o", label=name)
+        for label, x, y in points:
+            axes.annotate(label, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8)
+    axes.set_xscale("log")
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.set_xlabel("warp error on chroma, beside the model's by itself (less is calmer)")
+    axes.set_ylabel("PSNR minus the model's by itself, dB")
+    axes.legend()
+    figure.savefig(path, dpi=110)
+    print(f"{path} is written")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -116,8 +116,7 @@ class Colorizer:
         if prepared.frame.is_cut is not None:
             is_cut = prepared.frame.is_cut
         ab = np.ascontiguousarray(ab[0].transpose(1, 2, 0))
-        at_output = cv2.resize(lightness, (ab.shape[1], ab.shape[0]), interpolation=cv2.INTER_AREA)
-        ab = self._stabilizer.smooth(at_output, ab, is_cut=is_cut)
+        ab = self._stabilizer.smooth(lightness, ab, is_cut=is_cut)
         if self.options.saturation != 1:
             ab = ab * np.float32(self.options.saturation)
         luma_half = halve_luma(prepared.frame.luma)

@@ -107,6 +107,49 @@ def test_colour_follows_motion() -> None:
     assert np.abs(smoothed - ab)[8:-8, 8:-16].mean() < 0.25 * 50 * pan / WIDTH * 2
 
 
+def test_the_picture_may_be_larger_than_the_colours() -> None:
+    """The model gives ab at half the size at which it saw the frame; the flow is that of the larger picture."""
+    stabilizer = Stabilizer(1)
+    for i in range(6):
+        ab = np.zeros((HEIGHT // 2, WIDTH // 2, 2), np.float32)
+        edge = (60 - 4 * i) // 2
+        ab[:, edge:] = 50
+        smoothed = stabilizer.smooth(texture(4 * i), ab, is_cut=i == 0)
+
+    assert smoothed.shape == ab.shape
+    assert np.abs(smoothed - ab)[4:-4, 4:-8].mean() < 0.25 * 50 * 4 / WIDTH * 2
+
+
+def test_confidence_grows_to_the_memory_and_is_lost_where_the_picture_changes() -> None:
+    rng = np.random.default_rng(3)
+    stabilizer = Stabilizer(0.5)
+    for i in range(20):
+        stabilizer.smooth(texture(), flickering_ab(rng), is_cut=i == 0)
+    grown = stabilizer.num_averaged.copy()
+    changed = texture()
+    changed[:, :30] = 95
+
+    stabilizer.smooth(changed, flickering_ab(rng), is_cut=False)
+
+    np.testing.assert_allclose(grown, 9, rtol=1e-5)
+    assert np.median(stabilizer.num_averaged[:, :24]) < 2
+    assert np.median(stabilizer.num_averaged[:, 40:]) > 5
+
+
+def test_grain_does_not_break_the_smoothing() -> None:
+    rng = np.random.default_rng(3)
+    stabilizer = Stabilizer(1)
+
+    means = [
+        stabilizer.smooth(
+            (texture() + rng.normal(0, 4, (HEIGHT, WIDTH))).astype(np.float32), flickering_ab(rng), is_cut=i == 0
+        ).mean(axis=(0, 1))
+        for i in range(40)
+    ]
+
+    assert np.abs(np.diff(means[5:], axis=0)).mean() < 0.35 * spread_over_time(0)
+
+
 def test_the_same_frames_give_the_same_bits() -> None:
     def run() -> F32:
         rng = np.random.default_rng(3)

@@ -29,8 +29,9 @@ def colour_histogram(rgb: NDArray[np.uint8]) -> F64:
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size:
         raise InvalidInputError("rgb", f"must be uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}")
-    counts = [np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(rgb, 2, 0)]
-    return np.stack(counts).astype(np.float64) / (rgb.shape[0] * rgb.shape[1])
+    counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(rgb, 2, 0)])
+    shares: F64 = counts / (rgb.shape[0] * rgb.shape[1])
+    return shares
 
 
 def colour_consistency(histograms: Sequence[F64]) -> float:

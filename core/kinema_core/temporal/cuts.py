@@ -63,6 +63,8 @@ class CutDetector:
         self._previous: Thumbnail | None = None
         self._shown: Thumbnail | None = None
         """The last frame with content."""
+        self._recent: deque[Thumbnail] = deque(maxlen=MAX_FLASH)
+        """The last frames with content, in this shot."""
         self._contrasts: deque[float] = deque(maxlen=NUM_REMEMBERED)
         """Of the frames with content, in this shot."""
         self._last = Transition(TransitionKind.CUT, 0, 0)
@@ -104,7 +106,11 @@ class CutDetector:
             self._see(current)
             ago = self._dissolves.push(current, motion)
             return None if ago is None else self._change(TransitionKind.DISSOLVE, self._index - ago, current)
-        if self._is_fading_in():
+        return self._break_off(previous, current)
+
+    def _break_off(self, previous: Thumbnail, current: Thumbnail) -> Transition | None:
+        """Take a frame that is not like the one before it."""
+        if self._is_fading_in() or self._is_back(current):
             self._see(current)
             return None
         if self._before_cut is not None:  # one cut upon the other: frames of noise, like nothing and like no neighbour
@@ -149,6 +155,7 @@ class CutDetector:
     def _change(self, kind: TransitionKind, start: int, current: Thumbnail) -> Transition:
         """Begin a new shot."""
         self._contrasts.clear()
+        self._recent.clear()
         self._dissolves.forget()
         self._see(current)
         self._last = Transition(kind, start, self._index)
@@ -160,7 +167,12 @@ class CutDetector:
 
     def _see(self, current: Thumbnail) -> None:
         self._shown = current
+        self._recent.append(current)
         self._contrasts.append(current.contrast)
+
+    def _is_back(self, current: Thumbnail) -> bool:
+        """Whether a flash is over that was still like the frame before it."""
+        return any(self._likeness(seen, current) >= MIN_RETURN_LIKENESS for seen in self._recent)
 
     def _is_fading_in(self) -> bool:
         """Whether a shot has just come out of a fade, when grain is stronger than the picture."""

@@ -1,4 +1,4 @@
-"""Dissolves, seen from their end: the picture of a while ago is gone, and what lies between is a mixture of it and this one."""
+"""Dissolves, seen from their end: the picture of a while ago is gone, and between lie mixtures of it and this one."""
 
 from collections import deque
 from typing import Final
@@ -29,6 +29,11 @@ MIN_GAIN: Final = 0.02
 """By how much the mixture explains the mixed frames better than either end alone does."""
 MIN_MIXED: Final = 3
 """Frames that are clearly of both ends."""
+FEW_MIXED: Final = 4
+MIN_FEW_EXPLAINED: Final = 0.56
+"""So few of them must be explained this well: a sudden movement gives three or four frames of blur."""
+NUM_CONVINCED: Final = 3
+"""Frames in a row that must look like the end of a dissolve."""
 MIN_TREND: Final = 0.75
 """Correlation of the new picture's share with time."""
 
@@ -60,12 +65,14 @@ class DissolveWatch:
         self._coarse: deque[F32] = deque(maxlen=LONGEST + 1)
         self._carried: list[_Carried] = []
         self._until_next = 0
+        self._num_convinced = 0
 
     def forget(self) -> None:
         """Begin anew, behind a cut or a blank."""
         self._coarse.clear()
         self._carried.clear()
         self._until_next = 0
+        self._num_convinced = 0
 
     def push(self, current: Thumbnail, motion: Motion) -> int | None:
         """Take the next frame, and how it moved; return how many frames ago a dissolve began if it is mostly over."""
@@ -77,6 +84,12 @@ class DissolveWatch:
             self._carried.append(_Carried(current))
             self._until_next = EVERY
         self._until_next -= 1
+        began = self._look_back(current)
+        self._num_convinced = 0 if began is None else self._num_convinced + 1
+        return began if self._num_convinced == NUM_CONVINCED else None
+
+    def _look_back(self, current: Thumbnail) -> int | None:
+        """Return how many frames ago a dissolve into `current` began, as far as one can tell from these two frames."""
         for carried in self._carried:
             if carried.age < SHORTEST or carried.resembles(current):
                 continue
@@ -87,7 +100,6 @@ class DissolveWatch:
             if likeness(carried.origin, current, stride) < MAX_ENDS_LIKENESS:
                 return carried.age - first_mixed
         return None
-
 
     def _is_of_use(self, carried: _Carried, current: Thumbnail) -> bool:
         """Whether to carry a picture on: a flash or a torn frame resembles even its neighbours too little."""
@@ -109,6 +121,8 @@ def find_mixture(frames: F32) -> int | None:
     if is_mixed.sum() < MIN_MIXED or np.median(explained) < MIN_EXPLAINED:
         return None
     if np.median((explained - explained_by_one)[is_mixed]) < MIN_GAIN:
+        return None
+    if is_mixed.sum() <= FEW_MIXED and np.median(explained[is_mixed]) < MIN_FEW_EXPLAINED:
         return None
     total = weights.sum(axis=0)
     share = weights[1] / np.where(np.abs(total) > 1e-3, total, 1)

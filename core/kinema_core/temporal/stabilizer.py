@@ -3,11 +3,14 @@
 The flow comes from the grey input, never from the colours, so that it cannot be led astray by what it is to mend.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from kinema_core.temporal.exposure import difference_without_flicker
 
 F32 = NDArray[np.float32]
 
@@ -15,60 +18,78 @@ F32 = NDArray[np.float32]
 # film comes out the same on every machine. Kinema overlaps whole stages instead.
 cv2.setNumThreads(1)
 
-MAX_CARRIED: Final = 0.95
-"""The most of a pixel's colour that ever comes from frames before, at strength 1."""
-RESIDUAL_SCALE: Final = 4.0
+LONGEST_MEMORY: Final = 81.0
+"""Frames that a pixel's colour is averaged over at strength 1; at strength s this number to the power of s."""
+RESIDUAL_SCALE: Final = 8.0
 """Motion-compensated difference in L* at which trust in the frame before falls to 1/e; film grain stays below."""
+FINEST_SCALE: Final = 1
+"""DIS stops at half the working size; at a quarter, its preset's 2, warp error was a quarter higher."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """What one frame leaves to the next."""
+
+    picture: NDArray[np.uint8]
+    """(H, W), lightness at the working size, for the flow."""
+    lightness: F32
+    """(h, w), L* at the size of ab."""
+    ab: F32
+    """(h, w, 2), smoothed."""
+    num_averaged: F32
+    """(h, w), frames that make up each pixel's colour: the confidence in it."""
 
 
 class Stabilizer:
-    """Smooth the ab of one shot after another.
-
-    State is one ab map, its lightness and the weight of its history, all at the model's output size.
-    """
+    """Smooth the ab of one shot after another."""
 
     def __init__(self, strength: float) -> None:
         """Choose a strength of 0 (every frame for itself) to 1."""
-        # Squared, so that the usual middle strength already carries three quarters.
-        self._max_carried = MAX_CARRIED * (1 - (1 - strength) ** 2)
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._lightness: NDArray[np.uint8] | None = None
-        self._ab: F32 | None = None
-        self._history: F32 | None = None
+        self._memory = LONGEST_MEMORY**strength
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow.setFinestScale(FINEST_SCALE)
+        self._state: _State | None = None
 
     def smooth(self, lightness: F32, ab: F32, *, is_cut: bool) -> F32:
         """Return the smoothed ab of the next frame.
 
         Args:
-            lightness: (h, w), L* 0-100 of the frame, at the size of `ab`.
+            lightness: (H, W), L* 0-100 of the frame as the model saw it, at least as large as `ab`.
             ab: (h, w, 2), Lab units, as the model gave it.
             is_cut: forget everything before this frame.
         """
-        if self._max_carried == 0:
+        if self._memory <= 1:
             return ab
-        current = np.rint(lightness * 2.55).astype(np.uint8)
-        if is_cut or self._ab is None or self._lightness is None or self._history is None:
-            smoothed, history = ab, np.ones(ab.shape[:2], np.float32)
-        else:
-            carried_ab, carried_history = self._carry(current, self._lightness, self._ab, self._history)
-            carried = np.minimum(carried_history / (carried_history + 1), self._max_carried)
-            smoothed = ab + carried[..., None] * (carried_ab - ab)
-            history = carried_history + 1
-        self._lightness, self._ab, self._history = current, smoothed, history
+        height, width = ab.shape[:2]
+        picture = np.rint(lightness * 2.55).astype(np.uint8)
+        small = np.asarray(cv2.resize(lightness, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+        if is_cut or self._state is None:
+            self._state = _State(picture, small, ab, np.ones((height, width), np.float32))
+            return ab
+        carried_ab, num_carried = self._carry(self._state, picture, small)
+        num_averaged: F32 = np.minimum(num_carried + 1, np.float32(self._memory))
+        smoothed: F32 = carried_ab + (ab - carried_ab) / num_averaged[..., None]
+        self._state = _State(picture, small, smoothed, num_averaged)
         return smoothed
 
-    def _carry(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], ab: F32, history: F32) -> tuple[F32, F32]:
-        """Move the state along the motion and weigh down the history where the pictures disagree."""
-        height, width = current.shape
-        flow = self._flow.calc(current, previous, None)  # (h, w, 2): where each pixel was in the frame before
-        x = np.arange(width, dtype=np.float32) + flow[..., 0]
-        y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-        state = np.dstack((ab, history, previous.astype(np.float32)))
-        moved = cv2.remap(state, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    @property
+    def num_averaged(self) -> F32:
+        """(h, w), frames that make up the last frame's colours, 1 where there is only its own."""
+        assert self._state is not None, "there is no frame yet"
+        return self._state.num_averaged
 
-        difference = moved[..., 3] - current
-        difference -= np.median(difference)  # what all the picture has gained is exposure flicker, not change
-        residual = cv2.GaussianBlur(np.abs(difference), (0, 0), 1.0) / 2.55
-        trust = np.exp(-((residual / RESIDUAL_SCALE) ** 2))
+    def _carry(self, state: _State, picture: NDArray[np.uint8], lightness: F32) -> tuple[F32, F32]:
+        """Move the state along the motion and weigh down the history where the pictures disagree."""
+        height, width = lightness.shape
+        flow = self._flow.calc(picture, state.picture, None)  # (H, W, 2): where each pixel was in the frame before
+        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)
+        x = np.arange(width, dtype=np.float32) + flow[..., 0] * np.float32(width / picture.shape[1])
+        y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1] * np.float32(height / picture.shape[0])
+        planes = np.dstack((state.ab, state.num_averaged, state.lightness))
+        moved = cv2.remap(planes, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+        difference = difference_without_flicker(moved[..., 3], lightness)
+        residual = cv2.GaussianBlur(np.abs(difference), (0, 0), 1.0)
+        trust = np.exp(-np.square(residual / RESIDUAL_SCALE))
         is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         return moved[..., :2], moved[..., 2] * trust * is_inside
