@@ -43,13 +43,13 @@ WORKING_SHAPE = (192, 352)
 """(h, w) of what the pipeline hands to the detector for such a film."""
 FRAMES_OF_A_CLIP = 100
 SWEPT = {
-    "ContentDetector": ("threshold", (8.0, 12.0, 16.0, 20.0, 27.0, 35.0)),
-    "AdaptiveDetector": ("adaptive_threshold", (1.5, 2.0, 3.0, 4.0, 6.0)),
-    "HashDetector": ("threshold", (0.25, 0.3, 0.35, 0.395, 0.45)),
-    "HistogramDetector": ("threshold", (0.05, 0.1, 0.2, 0.35, 0.5)),
-    "ThresholdDetector": ("threshold", (6.0, 12.0, 20.0, 30.0)),
+    "ContentDetector": ("threshold", (8.0, 12.0, 18.0)),
+    "AdaptiveDetector": ("adaptive_threshold", (1.5, 2.0, 4.0)),
+    "HashDetector": ("threshold", (0.3, 0.35, 0.45)),
+    "HistogramDetector": ("threshold", (0.1, 0.2, 0.35)),
+    "ThresholdDetector": ("threshold", (6.0, 20.0)),
 }
-"""PySceneDetect's detectors, and thresholds to try."""
+"""PySceneDetect's detectors, and thresholds to try beside their defaults."""
 
 
 @dataclass(slots=True)
@@ -200,10 +200,9 @@ def best_of(tallies: Mapping[str, Tally]) -> dict[str, Tally]:
     """Keep Kinema, each detector's defaults, and its best threshold."""
     kept = {name: tally for name, tally in tallies.items() if ", " not in name or name.startswith("Kinema")}
     for name in SWEPT:
-        tuned = {key: tally for key, tally in tallies.items() if key.startswith(f"{name}, ")}
-        if tuned:
-            best = max(tuned, key=lambda key, among=tuned: among[key].f1)  # type: ignore[misc]  # a default binds it
-            kept[f"{best} (best)"] = tuned[best]
+        tuned = [(tally.f1, key) for key, tally in tallies.items() if key.startswith(f"{name}, ")]
+        if tuned and max(tuned)[0] > tallies[name].f1:
+            kept[f"{max(tuned)[1]} (best)"] = tallies[max(tuned)[1]]
     return kept
 
 

@@ -102,7 +102,7 @@ class CutDetector:
         if self._before_cut is not None and self._likeness(self._before_cut, current) >= MIN_RETURN_LIKENESS:
             return self._return(current)
         motion = self._finder.find(previous, current)
-        if likeness(previous, current, motion) >= MIN_LIKENESS:
+        if max(likeness(previous, current, motion), self._still_likeness(previous, current)) >= MIN_LIKENESS:
             self._see(current)
             ago = self._dissolves.push(current, motion)
             return None if ago is None else self._change(TransitionKind.DISSOLVE, self._index - ago, current)
@@ -179,7 +179,12 @@ class CutDetector:
         return self._last.kind is TransitionKind.FADE and self._index - self._last.end <= FADING_IN
 
     def _likeness(self, before: Thumbnail, after: Thumbnail) -> float:
-        return likeness(before, after, self._finder.find(before, after))
+        along_motion = likeness(before, after, self._finder.find(before, after))
+        return max(along_motion, self._still_likeness(before, after))
+
+    def _still_likeness(self, before: Thumbnail, after: Thumbnail) -> float:
+        """Likeness without motion: a flash leads the flow astray."""
+        return likeness(before, after, self._finder.still)
 
     def _shot_contrast(self) -> float:
         return float(np.percentile(self._contrasts, 80)) if self._contrasts else 0.0

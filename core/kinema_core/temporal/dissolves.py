@@ -32,7 +32,7 @@ MIN_MIXED: Final = 3
 FEW_MIXED: Final = 4
 MIN_FEW_EXPLAINED: Final = 0.56
 """So few of them must be explained this well: a sudden movement gives three or four frames of blur."""
-NUM_CONVINCED: Final = 3
+NUM_CONVINCED: Final = 2
 """Frames in a row that must look like the end of a dissolve."""
 MIN_TREND: Final = 0.75
 """Correlation of the new picture's share with time."""

@@ -65,13 +65,14 @@ class MotionFinder:
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         width, height = SIZE
-        self._x = np.arange(width, dtype=np.float32)
-        self._y = np.arange(height, dtype=np.float32)[:, None]
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        self.still = Motion(x, y)
+        """No motion at all."""
 
     def find(self, before: Thumbnail, after: Thumbnail) -> Motion:
         """Tell for each pixel of `after` where it was in `before`."""
         flow = self._flow.calc(_to_bytes(after), _to_bytes(before), None)
-        return Motion(self._x + flow[..., 0], self._y + flow[..., 1])
+        return Motion(self.still.x + flow[..., 0], self.still.y + flow[..., 1])
 
 
 def likeness(before: Thumbnail, after: Thumbnail, motion: Motion) -> float:
