@@ -114,6 +114,13 @@ def test_black_between_two_scenes_is_one_cut_where_the_new_scene_shows() -> None
     assert found == [True, False, False, False, False, True, False]
 
 
+def test_black_frames_and_flashes_do_not_undo_the_cut_before_them() -> None:
+    flash = np.minimum(scene(2) * 2.2 + 20, 100)
+    frames = [scene(1)] * 10 + [scene(2)] * 8 + [BLACK] * 3 + [scene(2)] * 8 + [flash] * 2 + [scene(2)] * 8
+
+    assert [(item.kind, item.start) for item in find_transitions(frames)] == [(TransitionKind.CUT, 10)]
+
+
 def test_black_frames_within_a_shot_are_no_cut() -> None:
     assert kinds([scene(1)] * 10 + [BLACK] * 3 + [scene(1)] * 10) == []
 

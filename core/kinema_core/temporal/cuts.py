@@ -102,7 +102,8 @@ class CutDetector:
         if self._before_cut is not None and self._likeness(self._before_cut, current) >= MIN_RETURN_LIKENESS:
             return self._return(current)
         motion = self._finder.find(previous, current)
-        if max(likeness(previous, current, motion), self._still_likeness(previous, current)) >= MIN_LIKENESS:
+        is_alike = likeness(previous, current, motion) >= MIN_LIKENESS
+        if is_alike or self._still_likeness(previous, current) >= MIN_LIKENESS:
             self._see(current)
             ago = self._dissolves.push(current, motion)
             return None if ago is None else self._change(TransitionKind.DISSOLVE, self._index - ago, current)
@@ -115,7 +116,7 @@ class CutDetector:
             return None
         if self._before_cut is not None:  # one cut upon the other: frames of noise, like nothing and like no neighbour
             self._shown = self._before_cut
-            self._go_blank(current, self._last.start)
+            self._go_blank(current, self._last.start, is_doubted_cut=True)
             return None
         if current.contrast < FADED * self._shot_contrast():
             self._go_blank(current, self._index)
@@ -138,7 +139,10 @@ class CutDetector:
             self._see(current)
             return None
         if self._likeness(shown, current) >= MIN_LIKENESS:
-            return self._return(current)
+            if blank.is_doubted_cut:
+                return self._return(current)
+            self._see(current)
+            return None
         has_faded_out = bool(np.mean(list(self._contrasts)[-3:]) < 0.85 * self._shot_contrast())
         is_sudden = not has_faded_out and (is_strong or self._index - blank.since <= MAX_FLASH)
         found = self._change(TransitionKind.CUT if is_sudden else TransitionKind.FADE, blank.since, current)
@@ -161,8 +165,8 @@ class CutDetector:
         self._last = Transition(kind, start, self._index)
         return self._last
 
-    def _go_blank(self, current: Thumbnail, since: int) -> None:
-        self._blank = _Blank(since, current.contrast, current.contrast)
+    def _go_blank(self, current: Thumbnail, since: int, *, is_doubted_cut: bool = False) -> None:
+        self._blank = _Blank(since, current.contrast, current.contrast, is_doubted_cut)
         self._dissolves.forget()
 
     def _see(self, current: Thumbnail) -> None:
@@ -197,5 +201,7 @@ class _Blank:
     since: int
     first_contrast: float
     least_contrast: float
+    is_doubted_cut: bool
+    """Whether the first of them was reported as a cut."""
     num_alike: int = 0
     """Frames in a row that look like their neighbour."""
