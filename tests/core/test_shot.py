@@ -31,7 +31,8 @@ def test_a_step_in_colour_is_met_half_way_without_delay() -> None:
 
     smoothed = [float(frame.mean()) for frame in smooth_shot(lightness, ab, 0.5)]
 
-    assert smoothed[9] + smoothed[10] == pytest.approx(40, abs=0.5)  # as far on one side as on the other
+    assert smoothed[9] + smoothed[10] == pytest.approx(smoothed[0] + smoothed[-1], abs=0.5)  # as far on either side
+    assert smoothed[10] - smoothed[9] < 10
     assert smoothed == sorted(smoothed)
 
 

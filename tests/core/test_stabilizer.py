@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kinema_core.temporal.stabilizer import Stabilizer
+from kinema_core.temporal.stabilizer import Stabilizer, restoring_gain
 
 F32 = NDArray[np.float32]
 HEIGHT, WIDTH = 64, 96
@@ -105,6 +105,23 @@ def test_colour_follows_motion() -> None:
         smoothed = stabilizer.smooth(texture(pan * i), ab, is_cut=i == 0)
 
     assert np.abs(smoothed - ab)[8:-8, 8:-16].mean() < 0.25 * 50 * pan / WIDTH * 2
+
+
+def test_averaging_different_colours_does_not_make_them_paler() -> None:
+    """Two colours in turn: their mean is 2 % paler than both."""
+    stabilizer = Stabilizer(1)
+    colours = [np.zeros((HEIGHT, WIDTH, 2), np.float32) + np.array([30, b], np.float32) for b in (-6, 6)]
+    for i in range(60):
+        smoothed = stabilizer.smooth(texture(), colours[i % 2], is_cut=i == 0)
+
+    assert np.linalg.norm(smoothed.mean(axis=(0, 1))) == pytest.approx(np.hypot(30, 6), rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "averaged", "gain"), [(1, 1, 1), (1, 2, 1), (1.04, 1, 1.04**0.5), (9, 1, 1.05), (0, 0, 1)]
+)
+def test_the_gain_is_never_below_one_and_bounded(given: float, averaged: float, gain: float) -> None:
+    assert restoring_gain(given, averaged) == pytest.approx(gain, rel=1e-5)
 
 
 def test_the_picture_may_be_larger_than_the_colours() -> None:

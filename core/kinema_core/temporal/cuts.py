@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.temporal.dissolves import DissolveWatch
-from kinema_core.temporal.thumbnails import MotionFinder, Thumbnail, likeness, make_thumbnail
+from kinema_core.temporal.thumbnails import MotionFinder, Thumbnail, is_flash_between, likeness, make_thumbnail
 
 MIN_LIKENESS: Final = 0.4
 """Neighbours within a shot are more alike than this, neighbours across a cut less: see docs/temporal.md."""
@@ -105,6 +105,9 @@ class CutDetector:
         is_alike = likeness(previous, current, motion) >= MIN_LIKENESS
         if is_alike or self._still_likeness(previous, current) >= MIN_LIKENESS:
             self._see(current)
+            if is_flash_between(previous, current):
+                self._dissolves.forget()
+                return None
             ago = self._dissolves.push(current, motion)
             return None if ago is None else self._change(TransitionKind.DISSOLVE, self._index - ago, current)
         return self._break_off(previous, current)

@@ -30,10 +30,8 @@ MIN_GAIN: Final = 0.02
 MIN_MIXED: Final = 3
 """Frames that are clearly of both ends."""
 FEW_MIXED: Final = 4
-MIN_FEW_EXPLAINED: Final = 0.56
+MIN_FEW_EXPLAINED: Final = 0.62
 """So few of them must be explained this well: a sudden movement gives three or four frames of blur."""
-NUM_CONVINCED: Final = 2
-"""Frames in a row that must look like the end of a dissolve."""
 MIN_TREND: Final = 0.75
 """Correlation of the new picture's share with time."""
 
@@ -65,14 +63,12 @@ class DissolveWatch:
         self._coarse: deque[F32] = deque(maxlen=LONGEST + 1)
         self._carried: list[_Carried] = []
         self._until_next = 0
-        self._num_convinced = 0
 
     def forget(self) -> None:
         """Begin anew, behind a cut or a blank."""
         self._coarse.clear()
         self._carried.clear()
         self._until_next = 0
-        self._num_convinced = 0
 
     def push(self, current: Thumbnail, motion: Motion) -> int | None:
         """Take the next frame, and how it moved; return how many frames ago a dissolve began if it is mostly over."""
@@ -84,12 +80,6 @@ class DissolveWatch:
             self._carried.append(_Carried(current))
             self._until_next = EVERY
         self._until_next -= 1
-        began = self._look_back(current)
-        self._num_convinced = 0 if began is None else self._num_convinced + 1
-        return began if self._num_convinced == NUM_CONVINCED else None
-
-    def _look_back(self, current: Thumbnail) -> int | None:
-        """Return how many frames ago a dissolve into `current` began, as far as one can tell from these two frames."""
         for carried in self._carried:
             if carried.age < SHORTEST or carried.resembles(current):
                 continue

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.errors import InvalidInputError
-from kinema_core.temporal.stabilizer import Stabilizer
+from kinema_core.temporal.stabilizer import Stabilizer, restoring_gain
 
 F32 = NDArray[np.float32]
 
@@ -32,14 +32,15 @@ def smooth_shot(lightness: Sequence[F32], ab: Sequence[F32], strength: float) ->
     forward = Stabilizer(strength)
     averages = []
     for number, (seen, own) in enumerate(zip(lightness, ab, strict=True)):
-        past = forward.smooth(seen, own, is_cut=number == 0)
+        past = forward.average(seen, own, is_cut=number == 0)
         averages.append((past, forward.num_averaged))
 
     backward = Stabilizer(strength)
     smoothed: list[F32] = []
     for seen, own in zip(reversed(lightness), reversed(ab), strict=True):
-        future = backward.smooth(seen, own, is_cut=not smoothed)
+        future = backward.average(seen, own, is_cut=not smoothed)
         past, num_past = averages.pop()
         num_past, num_future = num_past[..., None], backward.num_averaged[..., None]
         smoothed.append((num_past * past + num_future * future - own) / (num_past + num_future - 1))
-    return smoothed[::-1]
+    gain = restoring_gain(*(sum(float(np.vdot(frame, frame)) for frame in clip) for clip in (ab, smoothed)))
+    return [frame * gain for frame in reversed(smoothed)]

@@ -26,6 +26,12 @@ FINEST_SCALE: Final = 1
 """DIS stops at half the working size; at a quarter, its preset's 2, warp error was a quarter higher."""
 
 
+GAIN_MEMORY: Final = 20.0
+"""Frames over which the strength of colours is compared."""
+MAX_GAIN: Final = 1.05
+"""The most by which colours are strengthened: a mean of different colours is paler than each of them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
     """What one frame leaves to the next."""
@@ -35,7 +41,7 @@ class _State:
     lightness: F32
     """(h, w), L* at the size of ab."""
     ab: F32
-    """(h, w, 2), smoothed."""
+    """(h, w, 2), averaged."""
     num_averaged: F32
     """(h, w), frames that make up each pixel's colour: the confidence in it."""
 
@@ -49,6 +55,8 @@ class Stabilizer:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._flow.setFinestScale(FINEST_SCALE)
         self._state: _State | None = None
+        self._given = self._averaged = 0.0
+        """Energies of ab, from the model and averaged, summed over the shot, older frames fading."""
 
     def smooth(self, lightness: F32, ab: F32, *, is_cut: bool) -> F32:
         """Return the smoothed ab of the next frame.
@@ -60,6 +68,14 @@ class Stabilizer:
         """
         if self._memory <= 1:
             return ab
+        averaged = self.average(lightness, ab, is_cut=is_cut)
+        faded = 0.0 if is_cut else 1 - 1 / GAIN_MEMORY
+        self._given = faded * self._given + float(np.vdot(ab, ab))
+        self._averaged = faded * self._averaged + float(np.vdot(averaged, averaged))
+        return averaged * restoring_gain(self._given, self._averaged)
+
+    def average(self, lightness: F32, ab: F32, *, is_cut: bool) -> F32:
+        """Return what `smooth` does, but as pale as averaging makes it."""
         height, width = ab.shape[:2]
         picture = np.rint(lightness * 2.55).astype(np.uint8)
         small = np.asarray(cv2.resize(lightness, (width, height), interpolation=cv2.INTER_AREA), np.float32)
@@ -68,9 +84,9 @@ class Stabilizer:
             return ab
         carried_ab, num_carried = self._carry(self._state, picture, small)
         num_averaged: F32 = np.minimum(num_carried + 1, np.float32(self._memory))
-        smoothed: F32 = carried_ab + (ab - carried_ab) / num_averaged[..., None]
-        self._state = _State(picture, small, smoothed, num_averaged)
-        return smoothed
+        averaged: F32 = carried_ab + (ab - carried_ab) / num_averaged[..., None]
+        self._state = _State(picture, small, averaged, num_averaged)
+        return averaged
 
     @property
     def num_averaged(self) -> F32:
@@ -93,3 +109,8 @@ class Stabilizer:
         trust = np.exp(-np.square(residual / RESIDUAL_SCALE))
         is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         return moved[..., :2], moved[..., 2] * trust * is_inside
+
+
+def restoring_gain(given: float, averaged: float) -> np.float32:
+    """Return the factor, 1 to MAX_GAIN, that gives averaged ab the energy (sum of squares) of those of the model."""
+    return np.float32(min(max(np.sqrt((given + 1e-6) / (averaged + 1e-6)), 1.0), MAX_GAIN))

@@ -20,6 +20,10 @@ _NEIGHBOURHOOD: Final = (33, 33)
 """What is subtracted is the mean over this many pixels: uneven and flickering exposure, sky above and earth below."""
 _WHITE: Final = 97.0
 """L* from which a pixel counts as overexposed."""
+_MIN_SHARED: Final = 0.95
+"""Share of the pixels that must be white in both or in neither for all of them to be compared."""
+_FLASH: Final = 0.15
+"""Share of the pixels that turn white, or back, when a flash comes or goes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,13 +88,18 @@ def likeness(before: Thumbnail, after: Thumbnail, motion: Motion) -> float:
     planes = np.dstack((before.detail, before.lightness))
     moved = cv2.remap(planes, motion.x, motion.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     is_shared = (moved[..., 1] >= _WHITE) == (after.lightness >= _WHITE)
-    if is_shared.mean() > 0.95:
+    if is_shared.mean() >= _MIN_SHARED:
         return correlation(moved[..., 0], after.detail)
     if is_shared.mean() < 0.1:
         return 0.0
     mask = is_shared.astype(np.float32)
     moved_detail, detail = (_masked_detail(plane, mask)[is_shared] for plane in (moved[..., 1], after.lightness))
     return correlation(moved_detail, detail)
+
+
+def is_flash_between(before: Thumbnail, after: Thumbnail) -> bool:
+    """Whether so much turns white from one to the other, or back, that what they show cannot be measured."""
+    return bool(np.mean((before.lightness >= _WHITE) != (after.lightness >= _WHITE)) > _FLASH)
 
 
 def correlation(x: F32, y: F32) -> float:
