@@ -85,4 +85,6 @@ def test_pictures_of_another_size_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="picture"):
         warp_error(np.zeros((8, 8, 3)), np.zeros((8, 8, 3)), still())
     with pytest.raises(InvalidInputError, match="grey"):
-        find_motion(np.zeros((8, 8), np.uint8), np.zeros((8, 9), np.uint8))
+        find_motion(np.zeros((32, 32), np.uint8), np.zeros((32, 33), np.uint8))
+    with pytest.raises(InvalidInputError, match="grey"):
+        find_motion(np.zeros((16, 64), np.uint8), np.zeros((16, 64), np.uint8))

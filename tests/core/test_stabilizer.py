@@ -124,6 +124,21 @@ def test_the_gain_is_never_below_one_and_bounded(given: float, averaged: float, 
     assert restoring_gain(given, averaged) == pytest.approx(gain, rel=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (8, 64), (64, 8), (8, 224), (16, 128), (32, 1024)])
+def test_pictures_that_are_tiny_or_thin_are_smoothed_too(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    stabilizer = Stabilizer(1)
+
+    for i in range(4):
+        lightness = rng.uniform(0, 100, shape).astype(np.float32)
+        ab = rng.normal(0, 9, (shape[0] // 2, shape[1] // 2, 2)).astype(np.float32)
+        smoothed = stabilizer.smooth(lightness, ab, is_cut=i == 0)
+
+        assert smoothed.shape == ab.shape
+        assert smoothed.dtype == np.float32
+        assert np.isfinite(smoothed).all()
+
+
 def test_the_picture_may_be_larger_than_the_colours() -> None:
     """The model gives ab at half the size at which it saw the frame; the flow is that of the larger picture."""
     stabilizer = Stabilizer(1)

@@ -12,7 +12,7 @@ of the flow leave a floor that no colorizer can go below whose luma is that of t
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from kinema_core.errors import InvalidInputError
 
 F64 = NDArray[np.float64]
+
+MIN_SIDE: Final = 32
+"""Pixels; OpenCV's DIS reads outside of its memory where a side is below eight at its finest scale."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,10 +40,12 @@ def find_motion(grey: NDArray[np.uint8], next_grey: NDArray[np.uint8]) -> Motion
     """Find the motion between two frames (H, W) of the input.
 
     Raises:
-        InvalidInputError: not two 8-bit planes of one size.
+        InvalidInputError: not two 8-bit planes of one size, or a side is shorter than MIN_SIDE.
     """
     if grey.dtype != np.uint8 or next_grey.dtype != np.uint8 or grey.ndim != 2 or grey.shape != next_grey.shape:
         raise InvalidInputError("grey", f"must be uint8 (H, W) of one size, got {grey.shape} and {next_grey.shape}")
+    if min(grey.shape) < MIN_SIDE:
+        raise InvalidInputError("grey", f"must be at least {MIN_SIDE} pixels high and wide, got {grey.shape}")
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     forward = np.asarray(estimator.calc(grey, next_grey, None), np.float32)
     backward = np.asarray(estimator.calc(next_grey, grey, None), np.float32)

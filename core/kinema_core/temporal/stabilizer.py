@@ -3,6 +3,7 @@
 The flow comes from the grey input, never from the colours, so that it cannot be led astray by what it is to mend.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,8 @@ FINEST_SCALE: Final = 1
 """DIS stops at half the working size; at a quarter, its preset's 2, warp error was a quarter higher."""
 
 
+MIN_FLOW_SIDE: Final = 32
+"""Pixels; OpenCV's DIS reads outside of its memory where a side is below eight at its finest scale."""
 GAIN_MEMORY: Final = 20.0
 """Frames over which the strength of colours is compared."""
 MAX_GAIN: Final = 1.05
@@ -37,7 +40,7 @@ class _State:
     """What one frame leaves to the next."""
 
     picture: NDArray[np.uint8]
-    """(H, W), lightness at the working size, for the flow."""
+    """Lightness at the working size, for the flow."""
     lightness: F32
     """(h, w), L* at the size of ab."""
     ab: F32
@@ -77,7 +80,7 @@ class Stabilizer:
     def average(self, lightness: F32, ab: F32, *, is_cut: bool) -> F32:
         """Return what `smooth` does, but as pale as averaging makes it."""
         height, width = ab.shape[:2]
-        picture = np.rint(lightness * 2.55).astype(np.uint8)
+        picture = _picture_for_flow(lightness)
         small = np.asarray(cv2.resize(lightness, (width, height), interpolation=cv2.INTER_AREA), np.float32)
         if is_cut or self._state is None:
             self._state = _State(picture, small, ab, np.ones((height, width), np.float32))
@@ -109,6 +112,15 @@ class Stabilizer:
         trust = np.exp(-np.square(residual / RESIDUAL_SCALE))
         is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         return moved[..., :2], moved[..., 2] * trust * is_inside
+
+
+def _picture_for_flow(lightness: F32) -> NDArray[np.uint8]:
+    """Return lightness (H, W) as bytes, magnified where it is too small for DIS."""
+    picture = np.rint(lightness * 2.55).astype(np.uint8)
+    factor = math.ceil(MIN_FLOW_SIDE / min(picture.shape))
+    if factor == 1:
+        return picture
+    return np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def restoring_gain(given: float, averaged: float) -> np.float32:
