@@ -116,7 +116,7 @@ class Stabilizer:
 
 def _picture_for_flow(lightness: F32) -> NDArray[np.uint8]:
     """Return lightness (H, W) as bytes, magnified where it is too small for DIS."""
-    picture = np.rint(lightness * 2.55).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.rint(lightness * 2.55).astype(np.uint8)
     factor = math.ceil(MIN_FLOW_SIDE / min(picture.shape))
     if factor == 1:
         return picture
