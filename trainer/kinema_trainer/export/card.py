@@ -14,8 +14,8 @@ from kinema_trainer.recipes.recipe import Recipe
 COLUMNS = ("psnr", "ab_psnr", "ssim", "delta_e", "colourfulness", "truth_colourfulness", "a_error", "b_error")
 
 MUTED = """Trained by a pixel loss alone: where several colours are likely it gives a muted mean of them, which for
-clothes, vehicles, painted things and flowers is often brownish or grey. What has one colour (vegetation, sky, water, wood, skin)
-comes out recognizably."""
+clothes, vehicles, painted things and flowers is often brownish or grey. What has one colour (vegetation, sky, water,
+wood, skin) comes out recognizably."""
 VIVID = """Trained by a loss that wants pictures to look like photographs: where several colours are likely it tends to
 pick one, which is livelier than their mean and may be wrong. A colour may change from one frame to the next."""
 
