@@ -1,7 +1,7 @@
 """The client of `kinema.v1.Colorizer`."""
 
 from collections.abc import Iterable
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
@@ -13,8 +13,12 @@ from kinema_client.choices import Choices
 from kinema_client.convert import FrameT
 from kinema_client.errors import ClientError, error_from_rpc
 from kinema_client.stream import ColorStream
+from kinema_core.ctrl_c import held_ctrl_c
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import MAX_SIDE, ColorFrame, LumaFrame, RgbFrame
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
 
 MAX_MESSAGE_BYTES = 3 * MAX_SIDE**2 + 64 * 1024
 """The largest picture that Kinema knows, as RGB, and room for its envelope."""
@@ -44,9 +48,10 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self._open_stub = None
-        for stream in tuple(self._streams):
-            stream.close()
-        self._channel.close()
+        with held_ctrl_c():
+            for stream in tuple(self._streams):
+                stream.close()
+            self._channel.close()
 
     def colorize_frames(self, frames: Iterable[LumaFrame], **choices: Unpack[Choices]) -> ColorStream[ColorFrame]:
         """Colorize frames of one size and one set of tags, in order; each comes back with the very luma it came with.
@@ -83,11 +88,7 @@ class Client:
         request = convert.image_to_proto(
             image, model=model, saturation=saturation, working_size=working_size, output_format=output_format
         )
-        try:
-            response = self._stub.ColorizeImage(request)
-        except grpc.RpcError as error:
-            raise error_from_rpc(error, self.target) from error
-        return response.image
+        return self._call(self._stub.ColorizeImage, request).image
 
     def list_models(self) -> list[Model]:
         """Name the server's models, the default first.
@@ -95,17 +96,22 @@ class Client:
         Raises:
             ClientError: the server cannot be reached or failed.
         """
-        try:
-            response = self._stub.ListModels(pb.ListModelsRequest())
-        except grpc.RpcError as error:
-            raise error_from_rpc(error, self.target) from error
-        return convert.models_from_proto(response)
+        return convert.models_from_proto(self._call(self._stub.ListModels, pb.ListModelsRequest()))
 
     @property
     def _stub(self) -> pb_grpc.ColorizerStub:
         if self._open_stub is None:
             raise ClientError("the client is not open: use it inside `with Client(...) as kinema:`")
         return self._open_stub
+
+    def _call(self, method: "grpc.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT) -> ResponseT:
+        with held_ctrl_c():
+            call = method.future(request)
+        try:
+            with held_ctrl_c(call.cancel):
+                return call.result()
+        except grpc.RpcError as error:
+            raise error_from_rpc(error, self.target) from error
 
     def _stream(self, frames: Iterable[LumaFrame], form: convert.Form[FrameT], choices: Choices) -> ColorStream[FrameT]:
         stream = ColorStream(self._stub, frames, form, choices, self.target, self._streams.discard)

@@ -20,6 +20,7 @@ from kinema_client.answers import Accepted, Summary, Timings
 from kinema_client.choices import Choices
 from kinema_client.convert import FrameT
 from kinema_client.errors import ProtocolError, error_from_rpc
+from kinema_core.ctrl_c import held_ctrl_c
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import LumaFrame
 
@@ -93,10 +94,11 @@ class ColorStream(Generic[FrameT]):
         if self.is_closed:
             return
         self.is_closed = True
-        self._frames.stop()
-        if self._responses is not None:
-            self._responses.cancel()
-        self._frames.wait_until_left()
+        with held_ctrl_c():
+            self._frames.stop()
+            if self._responses is not None:
+                self._responses.cancel()
+            self._frames.wait_until_left()
         self._on_their_way.clear()
         self._on_close(self)
 
@@ -125,7 +127,8 @@ class ColorStream(Generic[FrameT]):
 
     def _open(self, first: LumaFrame) -> None:
         config = convert.config_to_proto(first, self._form, self._choices)
-        self._responses = self._stub.ColorizeFrames(self._requests(config, first))
+        with held_ctrl_c():
+            self._responses = self._stub.ColorizeFrames(self._requests(config, first))
         response = self._receive()
         if response.WhichOneof("message") != "accepted":
             raise ProtocolError("the server answered a stream's config with something else than accepted")
@@ -145,7 +148,8 @@ class ColorStream(Generic[FrameT]):
             yield convert.frame_to_proto(seq, frame)
 
     def _receive(self) -> pb.ColorizeFramesResponse:
-        response: pb.ColorizeFramesResponse | None = next(self._responses, None)
+        with held_ctrl_c(self._responses.cancel):
+            response: pb.ColorizeFramesResponse | None = next(self._responses, None)
         if response is None:
             raise ProtocolError("the server ended a stream without a summary")
         return response

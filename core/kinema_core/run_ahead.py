@@ -9,9 +9,6 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-_LOOK_UP_SECONDS = 0.05
-"""How often a full queue's thread looks whether anybody still waits for it."""
-
 
 def run_ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     """Iterate `items` on a thread of its own, at most `depth` items ahead of the consumer.
@@ -22,12 +19,12 @@ def run_ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     producer = _Producer(items, depth)
     try:
         producer.start()
-        while not isinstance(entry := producer.ready.get(), _End):
+        while not isinstance(entry := producer.take(), _End):
             yield entry
         if entry.error is not None:
             raise entry.error
     finally:
-        producer.is_abandoned.set()
+        producer.abandon()
         with suppress(RuntimeError):  # Ctrl-C came before the thread ran; when it does, it finds itself abandoned
             producer.join()
 
@@ -40,31 +37,38 @@ class _End:
 class _Producer(threading.Thread, Generic[Item]):
     def __init__(self, items: Iterable[Item], depth: int) -> None:
         super().__init__(name="kinema-ahead", daemon=True)
-        self.ready: queue.Queue[Item | _End] = queue.Queue(depth)
-        self.is_abandoned = threading.Event()
         self._items = items
+        self._is_abandoned = threading.Event()
+        # SimpleQueues, which Ctrl-C cannot leave locked: queue.Queue and Condition are written in Python.
+        self._ready: queue.SimpleQueue[Item | _End] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(depth):
+            self._room.put(None)
+
+    def take(self) -> Item | _End:
+        """Wait for the next item, or the end of them."""
+        entry = self._ready.get()
+        self._room.put(None)
+        return entry
+
+    def abandon(self) -> None:
+        """Let the thread end soon; nothing is taken any more."""
+        self._is_abandoned.set()
+        self._room.put(None)  # it may wait for room
 
     def run(self) -> None:
-        if self.is_abandoned.is_set():
+        if self._is_abandoned.is_set():
             return
         error: BaseException | None = None
         try:
             for item in self._items:
-                if not self._offer(item):
+                self._room.get()
+                if self._is_abandoned.is_set():
                     break
+                self._ready.put(item)
         except BaseException as raised:  # noqa: BLE001  # the consumer raises it, whatever it is
             error = raised
         finally:
             if isinstance(self._items, Generator):
                 self._items.close()
-        self._offer(_End(error))
-
-    def _offer(self, entry: Item | _End) -> bool:
-        """Wait for room in the queue; False where nobody waits for entries any more."""
-        while not self.is_abandoned.is_set():
-            try:
-                self.ready.put(entry, timeout=_LOOK_UP_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
+        self._ready.put(_End(error))

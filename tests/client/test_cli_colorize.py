@@ -372,19 +372,31 @@ def test_a_film_can_be_piped_through(bundle: Bundle, tmp_path: Path) -> None:
     assert b"standard output: 12 frames" in done.stderr
 
 
+# A command that a shell starts with `&` ignores Ctrl-C, and so does what it starts.
+HEED_CTRL_C = """
+import signal, sys
+from kinema_client.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+
+
 def interrupt_under_way(source: Path, target: Path, *options: str) -> tuple[int, str]:
     """Run `kinema colorize`, press Ctrl-C once the partial film is there, and give exit code and standard error."""
     target.parent.mkdir()
-    command = [*KINEMA, "colorize", str(source), str(target), "--codec", "ffv1", *options]
+    command = [sys.executable, "-c", HEED_CTRL_C, "colorize", str(source), str(target), "--codec", "ffv1", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not any(target.parent.iterdir()):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        try:
+            deadline = time.monotonic() + 60
+            while not any(target.parent.iterdir()):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
 
-        os.kill(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+            os.kill(process.pid, signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     return process.returncode, said
 
 

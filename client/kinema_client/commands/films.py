@@ -1,6 +1,6 @@
 """`kinema colorize` on a film."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -9,6 +9,7 @@ import typer
 from kinema_client.commands.backends import Backend
 from kinema_client.commands.compare import beside_grey, width_beside_grey
 from kinema_client.commands.progress import WorkProgress
+from kinema_core.ctrl_c import held_ctrl_c
 from kinema_core.errors import InvalidInputError
 from kinema_core.media.deinterlacer import Deinterlace
 from kinema_core.media.encoders import DEFAULT_CODEC
@@ -46,18 +47,20 @@ def colorize_film(backend: Backend, source: str, target: str, choices: FilmChoic
     Raises:
         KinemaError: reading, colorizing or writing failed; nothing is left of `target`.
     """
-    with (
-        FilmReader(
-            source,
-            deinterlace=choices.deinterlace,
-            frame_rate=choices.frame_rate,
-            is_lenient=choices.is_lenient,
-        ) as film,
-        _open_writer(film, target, choices) as writer,
-        WorkProgress(film.name, "frames", film.num_frames) as progress,
-        closing(backend.colorize_film(film)) as frames,
-    ):
-        for frame in frames:
+    with ExitStack() as stack:
+        film = stack.enter_context(
+            FilmReader(
+                source,
+                deinterlace=choices.deinterlace,
+                frame_rate=choices.frame_rate,
+                is_lenient=choices.is_lenient,
+            )
+        )
+        with held_ctrl_c():  # or a file would be left
+            writer = _open_writer(film, target, choices)
+            stack.enter_context(writer)
+        progress = stack.enter_context(WorkProgress(film.name, "frames", film.num_frames))
+        for frame in stack.enter_context(closing(backend.colorize_film(film))):
             writer.write(beside_grey(frame) if choices.is_compared else frame)
             progress.advance()
     done = f"{progress.num_done} frames in {progress.seconds:.1f} s, {progress.rate:.1f} frames/s"
