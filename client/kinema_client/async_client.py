@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Self, Unpack
 
 from kinema_client.answers import Accepted, Model, Summary, Timings
-from kinema_client.choices import Choices
+from kinema_client.choices import Choices, PhotoChoices
 from kinema_client.client import Client
 from kinema_client.convert import FrameT, ImageFormat
 from kinema_client.stream import ColorStream
@@ -47,19 +47,15 @@ class AsyncClient:
         self,
         image: bytes,
         *,
-        model: str = "",
-        saturation: float | None = None,
-        working_size: int = 0,
         output_format: ImageFormat = "png",
+        **choices: Unpack[PhotoChoices],
     ) -> bytes:
         """Colorize an encoded photograph, as Client.colorize_image does."""
         return await asyncio.to_thread(
             self._client.colorize_image,
             image,
-            model=model,
-            saturation=saturation,
-            working_size=working_size,
             output_format=output_format,
+            **choices,
         )
 
     async def list_models(self) -> list[Model]:

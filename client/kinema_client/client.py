@@ -9,7 +9,7 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_client import convert
 from kinema_client.answers import Model
-from kinema_client.choices import Choices
+from kinema_client.choices import Choices, PhotoChoices
 from kinema_client.convert import FrameT
 from kinema_client.errors import ClientError, error_from_rpc
 from kinema_client.stream import ColorStream
@@ -74,10 +74,8 @@ class Client:
         self,
         image: bytes,
         *,
-        model: str = "",
-        saturation: float | None = None,
-        working_size: int = 0,
         output_format: convert.ImageFormat = "png",
+        **choices: Unpack[PhotoChoices],
     ) -> bytes:
         """Colorize an encoded photograph: JPEG, PNG, WebP, TIFF or BMP in, PNG or JPEG out.
 
@@ -85,9 +83,7 @@ class Client:
             InvalidInputError: the image is too large, of another kind or damaged, or an option is out of range.
             ClientError: the server cannot be reached, is busy or failed.
         """
-        request = convert.image_to_proto(
-            image, model=model, saturation=saturation, working_size=working_size, output_format=output_format
-        )
+        request = convert.image_to_proto(image, output_format=output_format, choices=choices)
         return self._call(self._stub.ColorizeImage, request).image
 
     def list_models(self) -> list[Model]:

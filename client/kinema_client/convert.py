@@ -1,14 +1,14 @@
 """Between the wire and the domain: the only place where the client touches Kinema's protobuf messages."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
 from kinema.v1 import colorizer_pb2 as pb
 from kinema_client.answers import Accepted, Model, Summary, Timings
-from kinema_client.choices import Choices
+from kinema_client.choices import Choices, PhotoChoices
 from kinema_client.errors import ProtocolError
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, ColorRange, LumaFrame, Matrix, Plane, RgbFrame, chroma_shape
@@ -19,6 +19,7 @@ ImageFormat: TypeAlias = Literal["png", "jpeg"]
 
 _IMAGE_FORMATS: Final = {"png": pb.IMAGE_FORMAT_PNG, "jpeg": pb.IMAGE_FORMAT_JPEG}
 _PIXEL_FORMATS: Final = {8: pb.PIXEL_FORMAT_GRAY8, 10: pb.PIXEL_FORMAT_GRAY10LE}
+_PIXEL_FORMATS_WITH_CHROMA: Final = {8: pb.PIXEL_FORMAT_YUV420P, 10: pb.PIXEL_FORMAT_YUV420P10LE}
 _MATRICES: Final = {Matrix.BT601: pb.MATRIX_BT601, Matrix.BT709: pb.MATRIX_BT709}
 _COLOR_RANGES: Final = {ColorRange.LIMITED: pb.COLOR_RANGE_LIMITED, ColorRange.FULL: pb.COLOR_RANGE_FULL}
 
@@ -35,18 +36,25 @@ def config_to_proto(first: LumaFrame, form: Form[FrameT], choices: Choices) -> p
     """Describe a stream of frames like `first`.
 
     Raises:
-        InvalidInputError: a choice does not fit the wire; what is sensible the server knows.
+        InvalidInputError: a choice does not fit the wire, or frames without chroma are to keep their colour; what is
+            sensible the server knows.
     """
+    if choices.get("keep_colour") and first.chroma is None:
+        raise InvalidInputError(
+            "keep_colour", "needs frames with their own chroma, as FilmReader.frames_with_chroma() gives them"
+        )
     height, width = first.luma.shape
+    pixel_formats = _PIXEL_FORMATS_WITH_CHROMA if choices.get("keep_colour") else _PIXEL_FORMATS
     config = pb.StreamConfig(
         size=pb.Size(width=width, height=height),
-        pixel_format=_PIXEL_FORMATS[first.tags.bit_depth],
+        pixel_format=pixel_formats[first.tags.bit_depth],
         color_tags=pb.ColorTags(matrix=_MATRICES[first.tags.matrix], color_range=_COLOR_RANGES[first.tags.color_range]),
         model=choices.get("model", ""),
         output_form=form.number,
         smoothing=choices.get("smoothing"),
         saturation=choices.get("saturation"),
         working_size=_uint32("working_size", choices.get("working_size", 0)),
+        steering=_steering_to_proto(choices),
     )
     time_base = first.time_base
     if 0 < time_base.numerator < 2**32 and time_base.denominator < 2**32:  # else it is left out: nothing depends on it
@@ -55,11 +63,12 @@ def config_to_proto(first: LumaFrame, form: Form[FrameT], choices: Choices) -> p
     return pb.ColorizeFramesRequest(config=config)
 
 
-def frame_to_proto(seq: int, frame: LumaFrame) -> pb.ColorizeFramesRequest:
-    """Translate a frame."""
+def frame_to_proto(seq: int, frame: LumaFrame, choices: Choices) -> pb.ColorizeFramesRequest:
+    """Translate a frame of a stream with these choices; its chroma goes along only where colour is to be kept."""
     sample = "u1" if frame.tags.bit_depth == 8 else "<u2"
-    plane = frame.luma.astype(sample, copy=False).tobytes()
-    return pb.ColorizeFramesRequest(frame=pb.Frame(seq=seq, pts=frame.pts, planes=[plane], shot_cut=frame.is_cut))
+    chroma = frame.chroma if choices.get("keep_colour") else None
+    planes = [plane.astype(sample, copy=False).tobytes() for plane in (frame.luma, *(chroma or ()))]
+    return pb.ColorizeFramesRequest(frame=pb.Frame(seq=seq, pts=frame.pts, planes=planes, shot_cut=frame.is_cut))
 
 
 def color_frame_from_proto(answer: pb.ColorFrame, sent: LumaFrame) -> ColorFrame:
@@ -102,12 +111,16 @@ def timings_from_proto(timings: pb.Timings, round_trip_seconds: float) -> Timing
     )
 
 
-def accepted_from_proto(accepted: pb.StreamAccepted) -> Accepted:
+def accepted_from_proto(accepted: pb.StreamAccepted, asked: pb.StreamConfig) -> Accepted:
     """Translate what will be used for a stream.
 
     Raises:
-        ProtocolError: it grants no credit: no frame could ever be sent.
+        ProtocolError: it grants no credit: no frame could ever be sent; or the server passes over what was asked for.
     """
+    if asked.HasField("steering") and not accepted.HasField("steering"):
+        raise ProtocolError(
+            "the server is too old for warmth, desaturation, a reference or kept colour: update it, or leave them out"
+        )
     if accepted.credits < 1:
         raise ProtocolError("the server accepted a stream and granted no credit for frames")
     return Accepted(
@@ -128,9 +141,7 @@ def summary_from_proto(summary: pb.Summary) -> Summary:
     return Summary(num_frames=summary.num_frames, num_cuts=summary.num_cuts)
 
 
-def image_to_proto(
-    image: bytes, *, model: str, saturation: float | None, working_size: int, output_format: ImageFormat
-) -> pb.ColorizeImageRequest:
+def image_to_proto(image: bytes, *, output_format: ImageFormat, choices: PhotoChoices) -> pb.ColorizeImageRequest:
     """Translate the request for a photograph.
 
     Raises:
@@ -140,10 +151,11 @@ def image_to_proto(
         raise InvalidInputError("output_format", f"must be one of {', '.join(_IMAGE_FORMATS)}, got {output_format!r}")
     return pb.ColorizeImageRequest(
         image=image,
-        model=model,
-        saturation=saturation,
-        working_size=_uint32("working_size", working_size),
+        model=choices.get("model", ""),
+        saturation=choices.get("saturation"),
+        working_size=_uint32("working_size", choices.get("working_size", 0)),
         output_format=_IMAGE_FORMATS[output_format],
+        steering=_steering_to_proto(choices),
     )
 
 
@@ -161,6 +173,20 @@ def models_from_proto(response: pb.ListModelsResponse) -> list[Model]:
         )
         for model in response.models
     ]
+
+
+def _steering_to_proto(choices: PhotoChoices) -> pb.Steering | None:
+    """Say what is wanted of the colours; None where nothing is, which any server understands."""
+    steering = pb.Steering(
+        warmth=choices.get("warmth", 0),
+        desaturate_blacks=choices.get("desaturate_blacks", 0),
+        keep_colour=choices.get("keep_colour", False),
+    )
+    if (highlights := choices.get("desaturate_highlights", 100)) != 100:
+        steering.desaturate_highlights = highlights
+    if reference := choices.get("reference"):
+        steering.reference.CopyFrom(pb.ColourStatistics(**asdict(reference)))
+    return steering if steering != pb.Steering() else None
 
 
 def _check_planes(answer: pb.ColorFrame, expected: list[int]) -> None:

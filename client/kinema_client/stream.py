@@ -132,7 +132,7 @@ class ColorStream(Generic[FrameT]):
         response = self._receive()
         if response.WhichOneof("message") != "accepted":
             raise ProtocolError("the server answered a stream's config with something else than accepted")
-        self.accepted = convert.accepted_from_proto(response.accepted)
+        self.accepted = convert.accepted_from_proto(response.accepted, config.config)
         self._frames.grant(self.accepted.credits)
 
     def _requests(self, config: pb.ColorizeFramesRequest, first: LumaFrame) -> Iterator[pb.ColorizeFramesRequest]:
@@ -145,7 +145,7 @@ class ColorStream(Generic[FrameT]):
             if frame is None:
                 return
             self._on_their_way.append(_Sent(seq, frame, time.perf_counter()))
-            yield convert.frame_to_proto(seq, frame)
+            yield convert.frame_to_proto(seq, frame, self._choices)
 
     def _receive(self) -> pb.ColorizeFramesResponse:
         with held_ctrl_c(self._responses.cancel):

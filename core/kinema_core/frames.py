@@ -77,9 +77,13 @@ class LumaFrame:
     tags: ColorTags = ColorTags()
     is_cut: bool | None = None
     """True or False where the sender knows whether a new shot begins here; None where Kinema is to find out."""
+    chroma: tuple[Plane, Plane] | None = None
+    """The picture's own (Cb, Cr), each (ceil(H/2), ceil(W/2)), where shots in colour are to be told and kept."""
 
     def __post_init__(self) -> None:
         _check_plane("luma", self.luma, self.tags)
+        if self.chroma is not None:
+            _check_chroma(self.luma, *self.chroma, self.tags)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,11 +102,7 @@ class ColorFrame:
 
     def __post_init__(self) -> None:
         _check_plane("luma", self.luma, self.tags)
-        expected = chroma_shape(*self.luma.shape)
-        for name, plane in (("cb", self.cb), ("cr", self.cr)):
-            _check_plane(name, plane, self.tags)
-            if plane.shape != expected:
-                raise InvalidInputError(name, f"must be {expected} for luma {self.luma.shape}, got {plane.shape}")
+        _check_chroma(self.luma, self.cb, self.cr, self.tags)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,3 +137,11 @@ def _check_plane(name: str, plane: Plane, tags: ColorTags) -> None:
     if plane.dtype != tags.dtype:
         raise InvalidInputError(name, f"{tags.bit_depth}-bit samples need {tags.dtype.__name__}, got {plane.dtype}")
     check_size(*plane.shape, field=name)
+
+
+def _check_chroma(luma: Plane, cb: Plane, cr: Plane, tags: ColorTags) -> None:
+    expected = chroma_shape(*luma.shape)
+    for name, plane in (("cb", cb), ("cr", cr)):
+        _check_plane(name, plane, tags)
+        if plane.shape != expected:
+            raise InvalidInputError(name, f"must be {expected} for luma {luma.shape}, got {plane.shape}")

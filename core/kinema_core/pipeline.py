@@ -1,7 +1,7 @@
 """The way of a frame: grey in, colour out.
 
-luma ─► lightness at the model's size ─► Engine ─► ab ─► smoothed over time ─► upsampled ─► composed ─► Cb, Cr
-  └──────────────────────────────── unchanged ───────────────────────────────────────────────────────► Y'
+luma ─► lightness at the model's size ─► Engine ─► ab ─► smoothed ─► steered ─► upsampled ─► composed ─► Cb, Cr
+  └───────── unchanged ────────────────────────────────────────────────────────────────────────────────► Y'
 """
 
 import math
@@ -22,11 +22,15 @@ from kinema_core.color import (
     halve_luma,
     luma_to_lightness,
     rgb_to_grey,
+    ycbcr_to_rgb,
 )
 from kinema_core.engines.engine import Engine
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, check_size
 from kinema_core.run_ahead import run_ahead
+from kinema_core.steering.grade import MAX_BLACKS, MIN_HIGHLIGHTS, Grade
+from kinema_core.steering.own_colour import ColourShots, frame_residual, is_colour_photo
+from kinema_core.steering.reference import ColourStatistics, ReferenceTransfer
 from kinema_core.temporal.cuts import CutDetector
 from kinema_core.temporal.stabilizer import Stabilizer
 from kinema_core.upsample import upsample_ab
@@ -49,14 +53,35 @@ class Options:
     """Factor on ab, 0 to 2."""
     working_size: int = 0
     """The model sees about working_size squared pixels; 0 for the model's own size."""
+    warmth: float = 0.0
+    """-1 (cold) to 1 (warm), as `Grade` says."""
+    desaturate_blacks: float = 0.0
+    """L*, 0 (off) to 50, below which colour fades to none in black."""
+    desaturate_highlights: float = 100.0
+    """L*, 50 to 100 (off), above which colour fades to none in white."""
+    reference: ColourStatistics | None = None
+    """The palette that every shot is given; None for the model's own."""
+    keep_colour: bool = False
+    """Whether what is in colour already, shot by shot, is left as it is; frames must bring their chroma."""
 
     def __post_init__(self) -> None:
-        for field, value, most in (("smoothing", self.smoothing, 1.0), ("saturation", self.saturation, 2.0)):
-            if not 0 <= value <= most:  # NaN fails too
-                raise InvalidInputError(field, f"must be 0 to {most:g}, got {value}")
+        for field, value, least, most in (
+            ("smoothing", self.smoothing, 0.0, 1.0),
+            ("saturation", self.saturation, 0.0, 2.0),
+            ("warmth", self.warmth, -1.0, 1.0),
+            ("desaturate_blacks", self.desaturate_blacks, 0.0, MAX_BLACKS),
+            ("desaturate_highlights", self.desaturate_highlights, MIN_HIGHLIGHTS, 100.0),
+        ):
+            if not least <= value <= most:  # NaN fails too
+                raise InvalidInputError(field, f"must be {least:g} to {most:g}, got {value}")
         if self.working_size and not MIN_WORKING_SIZE <= self.working_size <= MAX_WORKING_SIZE:
             allowed = f"{MIN_WORKING_SIZE} to {MAX_WORKING_SIZE}, or 0 for the model's own"
             raise InvalidInputError("working_size", f"must be {allowed}, got {self.working_size}")
+
+    @property
+    def grade(self) -> Grade:
+        """What is to be done to ab by lightness."""
+        return Grade(self.warmth, self.desaturate_blacks, self.desaturate_highlights)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +91,8 @@ class Prepared:
     frame: LumaFrame
     lightness: F32
     """(1, 1, h, w), L* 0-100."""
+    own_residual: float = 0.0
+    """Of the frame's own colour, as `frame_residual` has it; 0 where it is not asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +104,8 @@ class Finished:
     ab: F32
     """(ceil(H/2), ceil(W/2), 2), Lab units."""
     is_cut: bool
+    is_kept: bool = False
+    """Whether the frame keeps the colour it came with."""
 
 
 class Colorizer:
@@ -98,16 +127,24 @@ class Colorizer:
         """(h, w) of the lightness that the model sees."""
         self._cuts = CutDetector()
         self._stabilizer = Stabilizer(self.options.smoothing)
+        self._transfer = ReferenceTransfer(self.options.reference) if self.options.reference else None
+        self._colour_shots = ColourShots()
 
     def prepare(self, frame: LumaFrame) -> Prepared:
         """Make what the model sees; keeps no state, so it may run ahead of `finish`.
 
         Raises:
-            InvalidInputError: the frame's size or tags are not those of this film.
+            InvalidInputError: the frame's size or tags are not those of this film, or it lacks the chroma that
+                `keep_colour` needs.
         """
         if frame.luma.shape != self.shape or frame.tags != self.tags:
             raise InvalidInputError("frame", f"must be {self.shape} {self.tags}, got {frame.luma.shape} {frame.tags}")
-        return Prepared(frame, prepare_lightness(frame.luma, frame.tags, self.working_shape))
+        residual = 0.0
+        if self.options.keep_colour:
+            if frame.chroma is None:
+                raise InvalidInputError("frame.chroma", "is missing; keep_colour needs frames with their own chroma")
+            residual = frame_residual(frame.luma, *frame.chroma, frame.tags)
+        return Prepared(frame, prepare_lightness(frame.luma, frame.tags, self.working_shape), residual)
 
     def finish(self, prepared: Prepared, ab: F32) -> Finished:
         """Turn the model's ab (1, 2, h/s, w/s) into the frame's; call it in the order of the frames."""
@@ -117,20 +154,31 @@ class Colorizer:
             is_cut = prepared.frame.is_cut
         ab = np.ascontiguousarray(ab[0].transpose(1, 2, 0))
         ab = self._stabilizer.smooth(lightness, ab, is_cut=is_cut)
+        if self._transfer is not None:
+            ab = self._transfer.apply(ab, is_cut=is_cut)
         if self.options.saturation != 1:
             ab = ab * np.float32(self.options.saturation)
         luma_half = halve_luma(prepared.frame.luma)
-        return Finished(luma_half, upsample_ab(ab, luma_half, self.tags), is_cut)
+        ab = self.options.grade.apply(upsample_ab(ab, luma_half, self.tags), luma_half, self.tags)
+        is_kept = self.options.keep_colour and self._colour_shots.is_colour(prepared.own_residual, is_cut=is_cut)
+        return Finished(luma_half, ab, is_cut, is_kept)
 
     def compose(self, prepared: Prepared, finished: Finished) -> ColorFrame:
         """Return the frame in Y'CbCr 4:2:0: its own luma plane, and chroma that holds it."""
         frame = prepared.frame
-        cb, cr = compose_chroma(finished.luma_half, finished.ab, self.tags)
+        if finished.is_kept and frame.chroma is not None:
+            cb, cr = frame.chroma
+        else:
+            cb, cr = compose_chroma(finished.luma_half, finished.ab, self.tags)
         return ColorFrame(frame.luma, cb, cr, frame.pts, frame.time_base, frame.tags)
 
     def compose_rgb(self, prepared: Prepared, finished: Finished) -> RgbFrame:
         """Return the frame in sRGB: its lightness held instead of its luma."""
         frame = prepared.frame
+        if finished.is_kept and frame.chroma is not None:
+            own = ycbcr_to_rgb(frame.luma, *frame.chroma, frame.tags)
+            rgb = np.rint(own * np.float32(255 / np.iinfo(own.dtype).max)).astype(np.uint8)
+            return RgbFrame(rgb, frame.pts, frame.time_base)
         height, width = self.shape
         doubled = (finished.ab.shape[1] * 2, finished.ab.shape[0] * 2)
         ab = cv2.resize(finished.ab, doubled, interpolation=cv2.INTER_LINEAR)[:height, :width]
@@ -160,14 +208,21 @@ def colorize_frames(
 def colorize_photo(
     rgb: NDArray[np.uint8], engine: Engine, manifest: Manifest, options: Options | None = None
 ) -> NDArray[np.uint8]:
-    """Colorize the lightness of a photograph (H, W, 3), sRGB; any colour it has is ignored. Same shape out."""
+    """Colorize the lightness of a photograph (H, W, 3), sRGB. Same shape out.
+
+    Any colour it has is ignored, unless `keep_colour` is on: then a photograph in colour comes back as it is.
+    """
     options = options or Options()
+    if options.keep_colour and is_colour_photo(rgb):
+        return rgb.copy()
     grey = rgb_to_grey(rgb)
     height, width = grey.shape
     shape = working_shape(height, width, manifest, options.working_size)
     ab = engine.infer(prepare_lightness(grey, GREY_TAGS, shape))[0].transpose(1, 2, 0)
+    if options.reference is not None:
+        ab = ReferenceTransfer(options.reference).apply(ab, is_cut=True)
     ab = upsample_ab(np.ascontiguousarray(ab * np.float32(options.saturation)), grey, GREY_TAGS)
-    return compose_rgb(grey, ab, GREY_TAGS)
+    return compose_rgb(grey, options.grade.apply(ab, grey, GREY_TAGS), GREY_TAGS)
 
 
 def working_shape(height: int, width: int, manifest: Manifest, working_size: int = 0) -> tuple[int, int]:

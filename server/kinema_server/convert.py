@@ -4,6 +4,7 @@ What comes in is checked here, before anything is allocated for it; what passes 
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import asdict
 from fractions import Fraction
 from typing import TypeVar
 
@@ -13,13 +14,17 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema_core.bundle import Bundle
 from kinema_core.color import GREY_TAGS
 from kinema_core.errors import FrameOrderError, InvalidInputError
-from kinema_core.frames import ColorRange, ColorTags, Matrix, Plane, RgbFrame, check_size
+from kinema_core.frames import ColorRange, ColorTags, Matrix, Plane, RgbFrame, check_size, chroma_shape
 from kinema_core.pipeline import Options
+from kinema_core.steering.reference import ColourStatistics
 from kinema_server.photos import ImageFormat, PhotoRequest
 from kinema_server.stream import Answer, OutputForm, PixelFormat, SentFrame, StageSeconds, Stream, StreamSpec, Tally
 
 NumberT = TypeVar("NumberT", bound=int)
 T = TypeVar("T")
+
+_STEERING = {"warmth", "desaturate_blacks", "desaturate_highlights", "reference", "keep_colour"}
+"""Options that the wire has in a message of their own."""
 
 _PIXEL_FORMATS: Mapping[pb.PixelFormat, PixelFormat] = {
     pb.PIXEL_FORMAT_GRAY8: PixelFormat.GRAY8,
@@ -105,6 +110,11 @@ def spec_from_proto(config: pb.StreamConfig, *, max_pixels: int) -> StreamSpec:
     is_rgb = pixel_format is PixelFormat.RGB24
     if is_rgb and output_form not in {None, OutputForm.RGB24}:
         raise InvalidInputError("config.output_form", "must be RGB24 where RGB24 is sent")
+    if config.steering.keep_colour and pixel_format not in {PixelFormat.YUV420P, PixelFormat.YUV420P10LE}:
+        raise InvalidInputError(
+            "config.steering.keep_colour",
+            f"needs the frames' own chroma: send yuv420p or yuv420p10le, not {pixel_format.value}, or leave it out",
+        )
     return StreamSpec(
         height=height,
         width=width,
@@ -138,14 +148,16 @@ def frame_from_proto(frame: pb.Frame, spec: StreamSpec) -> SentFrame:
                 f"must be {num_bytes} bytes for {layout}, got {len(plane)} in frame {frame.seq}",
             )
     picture: Plane
+    chroma: tuple[Plane, Plane] | None = None
     if spec.pixel_format is PixelFormat.RGB24:
         picture = np.frombuffer(frame.planes[0], np.uint8).reshape(spec.height, spec.width, 3)
-    elif spec.pixel_format.bit_depth == 8:
-        picture = np.frombuffer(frame.planes[0], np.uint8).reshape(spec.height, spec.width)
     else:
-        samples = np.frombuffer(frame.planes[0], "<u2").astype(np.uint16, copy=False)
-        picture = samples.reshape(spec.height, spec.width)
-    return SentFrame(frame.seq, frame.pts, picture, frame.shot_cut if frame.HasField("shot_cut") else None)
+        picture = _plane_from_bytes(frame.planes[0], (spec.height, spec.width), spec.pixel_format)
+        if spec.options.keep_colour:
+            shape = chroma_shape(spec.height, spec.width)
+            cb, cr = (_plane_from_bytes(plane, shape, spec.pixel_format) for plane in frame.planes[1:])
+            chroma = cb, cr
+    return SentFrame(frame.seq, frame.pts, picture, frame.shot_cut if frame.HasField("shot_cut") else None, chroma)
 
 
 def photo_from_proto(request: pb.ColorizeImageRequest) -> PhotoRequest:
@@ -176,6 +188,7 @@ def accepted_to_proto(stream: Stream, bundle: Bundle) -> pb.ColorizeFramesRespon
             smoothing=spec.options.smoothing,
             saturation=spec.options.saturation,
             color_tags=None if is_rgb else _tags_to_proto(spec.tags),
+            steering=_steering_to_proto(spec.options),
         )
     )
 
@@ -230,13 +243,55 @@ def models_to_proto(bundles: list[Bundle]) -> pb.ListModelsResponse:
 def _options_from_proto(
     message: pb.StreamConfig | pb.ColorizeImageRequest, prefix: str, *, smoothing: float | None = None
 ) -> Options:
-    given = {"smoothing": smoothing, "saturation": message.saturation if message.HasField("saturation") else None}
+    defaults, steering = Options(), message.steering
     try:
         return Options(
-            working_size=message.working_size, **{name: value for name, value in given.items() if value is not None}
+            smoothing=defaults.smoothing if smoothing is None else smoothing,
+            saturation=message.saturation if message.HasField("saturation") else defaults.saturation,
+            working_size=message.working_size,
+            warmth=steering.warmth,
+            desaturate_blacks=steering.desaturate_blacks,
+            desaturate_highlights=(
+                steering.desaturate_highlights
+                if steering.HasField("desaturate_highlights")
+                else defaults.desaturate_highlights
+            ),
+            reference=_statistics_from_proto(steering.reference) if steering.HasField("reference") else None,
+            keep_colour=steering.keep_colour,
         )
     except InvalidInputError as error:
-        raise InvalidInputError(f"{prefix}{error.field}", error.reason) from error
+        inner = "steering." if error.field.split(".")[0] in _STEERING else ""
+        raise InvalidInputError(f"{prefix}{inner}{error.field}", error.reason) from error
+
+
+def _statistics_from_proto(statistics: pb.ColourStatistics) -> ColourStatistics:
+    return ColourStatistics(
+        mean_a=statistics.mean_a,
+        mean_b=statistics.mean_b,
+        variance_a=statistics.variance_a,
+        variance_b=statistics.variance_b,
+        covariance=statistics.covariance,
+    )
+
+
+def _steering_to_proto(options: Options) -> pb.Steering | None:
+    """Say what a stream's colours are steered by; None where it is nothing."""
+    if not _is_steered(options):
+        return None
+    steering = pb.Steering(
+        warmth=options.warmth,
+        desaturate_blacks=options.desaturate_blacks,
+        desaturate_highlights=options.desaturate_highlights,
+        keep_colour=options.keep_colour,
+    )
+    if options.reference is not None:
+        steering.reference.CopyFrom(pb.ColourStatistics(**asdict(options.reference)))
+    return steering
+
+
+def _is_steered(options: Options) -> bool:
+    defaults = Options()
+    return any(getattr(options, name) != getattr(defaults, name) for name in _STEERING)
 
 
 def _tags_from_proto(tags: pb.ColorTags, bit_depth: int) -> ColorTags:
@@ -269,6 +324,12 @@ def _timings_to_proto(seconds: StageSeconds) -> pb.Timings:
         engine_micros=round(seconds.engine * 1e6),
         finish_micros=round(seconds.finish * 1e6),
     )
+
+
+def _plane_from_bytes(samples: bytes, shape: tuple[int, int], pixel_format: PixelFormat) -> Plane:
+    if pixel_format.bit_depth == 8:
+        return np.frombuffer(samples, np.uint8).reshape(shape)
+    return np.frombuffer(samples, "<u2").astype(np.uint16, copy=False).reshape(shape)
 
 
 def _plane_to_bytes(plane: Plane) -> bytes:

@@ -79,6 +79,8 @@ class SentFrame:
     picture: Plane
     """(H, W), Y' as the stream's tags say; (H, W, 3), sRGB, in a stream of RGB24. Not to be written to."""
     is_cut: bool | None
+    chroma: tuple[Plane, Plane] | None = None
+    """The picture's own (Cb, Cr), where the stream keeps colour."""
 
 
 class StageSeconds(NamedTuple):
@@ -190,16 +192,18 @@ class Stream:
 
     def _prepare(self, sent: SentFrame) -> tuple[Prepared, float]:
         started = time.perf_counter()
-        frame = LumaFrame(self._luma(sent), sent.pts, self.spec.time_base, self.spec.tags, sent.is_cut)
+        frame = LumaFrame(self._luma(sent), sent.pts, self.spec.time_base, self.spec.tags, sent.is_cut, sent.chroma)
         return self._colorizer.prepare(frame), time.perf_counter() - started
 
     def _luma(self, sent: SentFrame) -> Plane:
         if self.spec.pixel_format is PixelFormat.RGB24:
             return rgb_to_grey(sent.picture.astype(np.uint8, copy=False))
-        if self.spec.tags.bit_depth == 10 and sent.picture.max() > 1023:
-            raise InvalidInputError(
-                "frame.planes[0]", f"10-bit samples are 0 to 1023, got {sent.picture.max()} in frame {sent.seq}"
-            )
+        if self.spec.tags.bit_depth == 10:
+            for index, plane in enumerate((sent.picture, *(sent.chroma or ()))):
+                if plane.max() > 1023:
+                    raise InvalidInputError(
+                        f"frame.planes[{index}]", f"10-bit samples are 0 to 1023, got {plane.max()} in frame {sent.seq}"
+                    )
         return sent.picture
 
     def _finish(self, inferred: _Inferred) -> Answer:

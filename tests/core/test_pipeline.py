@@ -4,17 +4,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kinema_core.color import ycbcr_to_rgb
 from kinema_core.errors import EngineError, InvalidInputError
 from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, chroma_shape
 from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo, working_shape
-from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film
+from kinema_core.steering.reference import ColourStatistics
+from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film, random_luma
 
 TAGS = [ColorTags(matrix, color_range, depth) for matrix in Matrix for color_range in ColorRange for depth in (8, 10)]
 SIZES = [(18, 32), (19, 33), (1, 1), (64, 2)]
@@ -47,6 +51,118 @@ def test_luma_leaves_as_the_very_plane_that_came_in(height: int, width: int, tag
         np.testing.assert_array_equal(result.luma, original)
         assert result.cb.shape == result.cr.shape == chroma_shape(height, width)
         assert (result.pts, result.time_base, result.tags) == (frame.pts, frame.time_base, frame.tags)
+
+
+EVERY_STEERING = Options(
+    saturation=2.0,
+    warmth=1.0,
+    desaturate_blacks=30.0,
+    desaturate_highlights=70.0,
+    reference=ColourStatistics(-10, 30, 400, 900, -200),
+)
+IN_COLOUR, IN_GREY = "in colour", "in grey"
+
+
+def with_chroma(frame: LumaFrame, kind: str) -> LumaFrame:
+    """Give a frame chroma of its own: of every code, or neutral."""
+    shape, neutral = chroma_shape(*frame.luma.shape), 1 << frame.tags.bit_depth - 1
+    cb, cr = (random_luma(*shape, frame.tags, seed) for seed in (7, 8))
+    if kind == IN_GREY:
+        cb, cr = (np.full_like(plane, neutral) for plane in (cb, cr))
+    return replace(frame, chroma=(cb, cr))
+
+
+@pytest.mark.parametrize("tags", TAGS, ids=str)
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("kind", [None, IN_COLOUR, IN_GREY])
+def test_luma_is_held_whatever_is_steered(height: int, width: int, tags: ColorTags, kind: str | None) -> None:
+    frames = list(random_film(3, height, width, tags))
+    options = EVERY_STEERING
+    if kind is not None:
+        frames, options = [with_chroma(frame, kind) for frame in frames], replace(options, keep_colour=True)
+    before = [frame.luma.copy() for frame in frames]
+
+    colored = one_by_one(frames, options)
+
+    for frame, original, result in zip(frames, before, colored, strict=True):
+        assert result.luma is frame.luma
+        np.testing.assert_array_equal(result.luma, original)
+        assert result.cb.dtype == result.cr.dtype == tags.dtype
+        assert max(result.cb.max(), result.cr.max()) < 1 << tags.bit_depth
+
+
+def test_every_steering_changes_the_colour_by_itself() -> None:
+    frames, defaults = list(random_film(2)), Options()
+    plain = one_by_one(frames)
+
+    for name in ("saturation", "warmth", "desaturate_blacks", "desaturate_highlights", "reference"):
+        steered = one_by_one(frames, replace(defaults, **{name: getattr(EVERY_STEERING, name)}))
+        assert not np.array_equal(steered[0].cb, plain[0].cb), name
+
+
+@pytest.mark.parametrize("tags", TAGS, ids=str)
+def test_a_shot_in_colour_keeps_its_planes_and_a_grey_one_is_colorized(tags: ColorTags) -> None:
+    film = list(random_film(4, tags=tags))
+    kinds = [IN_COLOUR, IN_COLOUR, IN_GREY, IN_GREY]
+    frames = [
+        replace(with_chroma(frame, kind), is_cut=index == 2)
+        for index, (frame, kind) in enumerate(zip(film, kinds, strict=True))
+    ]
+
+    kept = one_by_one(frames, Options(keep_colour=True))
+
+    colorized = one_by_one([replace(frame, chroma=None) for frame in frames])
+    for frame, expected, result in zip(frames[:2], colorized[:2], kept[:2], strict=True):
+        assert frame.chroma is not None
+        assert result.cb is frame.chroma[0]
+        assert result.cr is frame.chroma[1]
+        assert not np.array_equal(result.cb, expected.cb)
+    for expected, result in zip(colorized[2:], kept[2:], strict=True):
+        np.testing.assert_array_equal(result.cb, expected.cb)
+        np.testing.assert_array_equal(result.cr, expected.cr)
+
+
+def test_a_frame_in_colour_keeps_it_in_rgb_too() -> None:
+    for tags in (ColorTags(), ColorTags(bit_depth=10)):
+        (frame,) = random_film(1, tags=tags)
+        frame = with_chroma(frame, IN_COLOUR)
+        colorizer, engine = make_colorizer(18, 32, tags, Options(keep_colour=True)), FakeEngine()
+
+        prepared = colorizer.prepare(frame)
+        found = colorizer.compose_rgb(prepared, colorizer.finish(prepared, engine.infer(prepared.lightness)))
+
+        assert frame.chroma is not None
+        own = ycbcr_to_rgb(frame.luma, *frame.chroma, tags) / (1 if tags.bit_depth == 8 else 257)
+        assert np.abs(found.rgb - own).max() <= 0.5
+
+
+def test_keeping_colour_without_chroma_is_refused() -> None:
+    (frame,) = random_film(1)
+
+    with pytest.raises(InvalidInputError, match=r"frame.chroma: is missing"):
+        make_colorizer(18, 32, ColorTags(), Options(keep_colour=True)).prepare(frame)
+
+
+def test_a_photograph_in_colour_is_kept_if_so_wished_and_a_tinted_one_colorized() -> None:
+    rng = np.random.default_rng(1)
+    colour = cv2.resize(rng.integers(0, 256, (4, 6, 3), np.uint8), (60, 40), interpolation=cv2.INTER_NEAREST)
+    tinted = np.repeat(cv2.resize(colour[..., :1], (60, 40))[..., None], 3, axis=2) // np.array([1, 2, 2], np.uint8)
+
+    kept, coloured = (
+        colorize_photo(photo, FakeEngine(), FAKE_MANIFEST, Options(keep_colour=True)) for photo in (colour, tinted)
+    )
+
+    np.testing.assert_array_equal(kept, colour)
+    np.testing.assert_array_equal(coloured, colorize_photo(tinted, FakeEngine(), FAKE_MANIFEST))
+
+
+def test_a_photograph_is_steered() -> None:
+    grey = np.repeat(np.random.default_rng(1).integers(0, 256, (21, 34, 1), dtype=np.uint8), 3, axis=2)
+    plain, defaults = colorize_photo(grey, FakeEngine(), FAKE_MANIFEST), Options()
+
+    for name in ("warmth", "desaturate_blacks", "desaturate_highlights", "reference"):
+        options = replace(defaults, **{name: getattr(EVERY_STEERING, name)})
+        assert not np.array_equal(colorize_photo(grey, FakeEngine(), FAKE_MANIFEST, options), plain), name
 
 
 def test_overlapped_stages_give_the_bits_of_one_after_the_other() -> None:
@@ -161,7 +277,9 @@ def test_a_photograph_keeps_its_size_and_its_own_colour_does_not_matter() -> Non
 @pytest.mark.parametrize(
     ("field", "value"),
     [("smoothing", -0.1), ("smoothing", 1.1), ("smoothing", float("nan")), ("saturation", -1), ("saturation", 2.5),
-     ("working_size", 32), ("working_size", 4096), ("working_size", -256)],
+     ("working_size", 32), ("working_size", 4096), ("working_size", -256), ("warmth", 1.1), ("warmth", float("nan")),
+     ("desaturate_blacks", -1), ("desaturate_blacks", 51), ("desaturate_highlights", 49),
+     ("desaturate_highlights", 101)],
 )  # fmt: skip
 def test_options_out_of_range_are_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(InvalidInputError) as refused:

@@ -40,7 +40,7 @@ def test_a_frame_arrives_as_it_was_sent(frame: LumaFrame, seq: int) -> None:
     config = over_the_wire(kinema_client.convert.config_to_proto(frame, kinema_client.convert.CHROMA, {})).config
     spec = spec_from_proto(config, max_pixels=MAX_PIXELS)
 
-    received = frame_from_proto(over_the_wire(kinema_client.convert.frame_to_proto(seq, frame)).frame, spec)
+    received = frame_from_proto(over_the_wire(kinema_client.convert.frame_to_proto(seq, frame, {})).frame, spec)
 
     np.testing.assert_array_equal(received.picture, frame.luma)
     assert received.picture.dtype == frame.luma.dtype

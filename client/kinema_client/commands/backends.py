@@ -1,6 +1,6 @@
 """Where the colour comes from: this process or a server."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema_client import Client, Model
+from kinema_client.choices import PhotoChoices
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine, Precision
 from kinema_core.engines.select import open_engine
 from kinema_core.errors import InvalidInputError
-from kinema_core.frames import ColorFrame
+from kinema_core.frames import ColorFrame, LumaFrame
 from kinema_core.media.photos import decode_photo
 from kinema_core.media.reader import FilmReader
 from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo
@@ -47,7 +48,7 @@ class LocalBackend:
         colorizer = Colorizer(
             self._manifest, height=film.height, width=film.width, tags=film.tags, options=self._options
         )
-        with closing(colorize_frames(film, colorizer, self._engine)) as frames:
+        with closing(colorize_frames(_frames_of(film, self._options), colorizer, self._engine)) as frames:
             yield from frames
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -66,28 +67,39 @@ class ServerBackend:
 
     def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
         """Colorize as Backend says; the luma goes up and chroma comes down."""
-        options = self._options
         yield from self._client.colorize_frames(
-            film,
-            model=self._model,
-            smoothing=options.smoothing,
-            saturation=options.saturation,
-            working_size=options.working_size,
+            _frames_of(film, self._options),
+            smoothing=self._options.smoothing,
+            **_choices_of(self._options, self._model),
         )
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colorize as Backend says."""
         # PNG, whatever the photo was: the server need not know its format, and gets its pixels as they are to be seen.
         _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-        options = self._options
         answer = self._client.colorize_image(
-            encoded.tobytes(),
-            model=self._model,
-            saturation=options.saturation,
-            working_size=options.working_size,
-            output_format="png",
+            encoded.tobytes(), output_format="png", **_choices_of(self._options, self._model)
         )
         return decode_photo(answer, name="the server's answer")
+
+
+def _frames_of(film: FilmReader, options: Options) -> Iterable[LumaFrame]:
+    """Read the film with its own chroma where colour is to be kept, else without."""
+    return film.frames_with_chroma() if options.keep_colour else film
+
+
+def _choices_of(options: Options, model: str) -> PhotoChoices:
+    """Translate what films and photographs have in common."""
+    return {
+        "model": model,
+        "saturation": options.saturation,
+        "working_size": options.working_size,
+        "warmth": options.warmth,
+        "desaturate_blacks": options.desaturate_blacks,
+        "desaturate_highlights": options.desaturate_highlights,
+        "reference": options.reference,
+        "keep_colour": options.keep_colour,
+    }
 
 
 @contextmanager

@@ -51,6 +51,20 @@ def colorize(
     ] = None,
     saturation: Annotated[float, typer.Option(min=0, max=2, help="Factor on the colour.")] = 1.0,
     smoothing: Annotated[float, typer.Option(min=0, max=1, help="How calm the colour of a film is held.")] = 0.5,
+    warmth: Annotated[float, typer.Option(min=-1, max=1, help="-1 for colder, 1 for warmer colours.")] = 0.0,
+    desaturate_blacks: Annotated[
+        float, typer.Option(min=0, max=50, help="Below this L* colour fades, to none in black, as in prints; 0 is off.")
+    ] = 0.0,
+    desaturate_highlights: Annotated[
+        float, typer.Option(min=50, max=100, help="Above this L* colour fades, to none in white; 100 is off.")
+    ] = 100.0,
+    reference: Annotated[
+        Path | None, typer.Option(metavar="PICTURE", help="Give every shot the palette of this picture.")
+    ] = None,
+    keep_colour: Annotated[
+        bool,
+        typer.Option("--keep-colour", help="Leave shots and photos that are in colour; tinted ones are colorized."),
+    ] = False,
     working_size: Annotated[
         int, typer.Option(min=0, max=1024, help="The model sees about this many pixels squared; 0 for its own size.")
     ] = 0,
@@ -91,7 +105,9 @@ def colorize(
         check_paths(source, target, overwrite=force)
         from kinema_client.commands.films import FilmChoices
         from kinema_core.media.deinterlacer import Deinterlace
+        from kinema_core.media.photos import read_photo
         from kinema_core.pipeline import Options
+        from kinema_core.steering.reference import measure_colour
 
         choices = FilmChoices(
             codec=codec,
@@ -104,7 +120,16 @@ def colorize(
             overwrite=force,
         )
         job = plan(source, target, choices)
-        options = Options(saturation=saturation, smoothing=smoothing, working_size=working_size)
+        options = Options(
+            saturation=saturation,
+            smoothing=smoothing,
+            working_size=working_size,
+            warmth=warmth,
+            desaturate_blacks=desaturate_blacks,
+            desaturate_highlights=desaturate_highlights,
+            reference=None if reference is None else measure_colour(read_photo(reference)),
+            keep_colour=keep_colour,
+        )
         with _open_backend(server, model, engine, precision, options) as backend:
             job(backend)
     except KeyboardInterrupt:

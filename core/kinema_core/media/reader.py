@@ -189,6 +189,12 @@ class FilmReader:
         for frame, pts in self._pictures():
             yield LumaFrame(self._planes.luma(frame), pts, self.time_base, self.tags)
 
+    def frames_with_chroma(self) -> Iterator[LumaFrame]:
+        """Read the film as luma with its own chroma beside it, as `color_frames` has both."""
+        for frame, pts in self._pictures():
+            luma, cb, cr = self._planes.luma_and_chroma(frame)
+            yield LumaFrame(luma, pts, self.time_base, self.tags, chroma=(cb, cr))
+
     def color_frames(self) -> Iterator[ColorFrame]:
         """Read the film with its own colour, brought to 4:2:0 by libswscale; neutral where it has none.
 

@@ -93,7 +93,7 @@ class ColorizeFramesRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., frame: _Optional[_Union[Frame, _Mapping]] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size")
+    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size", "steering")
     SIZE_FIELD_NUMBER: _ClassVar[int]
     PIXEL_FORMAT_FIELD_NUMBER: _ClassVar[int]
     COLOR_TAGS_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +103,7 @@ class StreamConfig(_message.Message):
     SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     SATURATION_FIELD_NUMBER: _ClassVar[int]
     WORKING_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STEERING_FIELD_NUMBER: _ClassVar[int]
     size: Size
     pixel_format: PixelFormat
     color_tags: ColorTags
@@ -112,7 +113,36 @@ class StreamConfig(_message.Message):
     smoothing: float
     saturation: float
     working_size: int
-    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ...) -> None: ...
+    steering: Steering
+    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ...) -> None: ...
+
+class Steering(_message.Message):
+    __slots__ = ("warmth", "desaturate_blacks", "desaturate_highlights", "reference", "keep_colour")
+    WARMTH_FIELD_NUMBER: _ClassVar[int]
+    DESATURATE_BLACKS_FIELD_NUMBER: _ClassVar[int]
+    DESATURATE_HIGHLIGHTS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    KEEP_COLOUR_FIELD_NUMBER: _ClassVar[int]
+    warmth: float
+    desaturate_blacks: float
+    desaturate_highlights: float
+    reference: ColourStatistics
+    keep_colour: bool
+    def __init__(self, warmth: _Optional[float] = ..., desaturate_blacks: _Optional[float] = ..., desaturate_highlights: _Optional[float] = ..., reference: _Optional[_Union[ColourStatistics, _Mapping]] = ..., keep_colour: _Optional[bool] = ...) -> None: ...
+
+class ColourStatistics(_message.Message):
+    __slots__ = ("mean_a", "mean_b", "variance_a", "variance_b", "covariance")
+    MEAN_A_FIELD_NUMBER: _ClassVar[int]
+    MEAN_B_FIELD_NUMBER: _ClassVar[int]
+    VARIANCE_A_FIELD_NUMBER: _ClassVar[int]
+    VARIANCE_B_FIELD_NUMBER: _ClassVar[int]
+    COVARIANCE_FIELD_NUMBER: _ClassVar[int]
+    mean_a: float
+    mean_b: float
+    variance_a: float
+    variance_b: float
+    covariance: float
+    def __init__(self, mean_a: _Optional[float] = ..., mean_b: _Optional[float] = ..., variance_a: _Optional[float] = ..., variance_b: _Optional[float] = ..., covariance: _Optional[float] = ...) -> None: ...
 
 class Frame(_message.Message):
     __slots__ = ("seq", "pts", "planes", "shot_cut")
@@ -137,7 +167,7 @@ class ColorizeFramesResponse(_message.Message):
     def __init__(self, accepted: _Optional[_Union[StreamAccepted, _Mapping]] = ..., frame: _Optional[_Union[ColorFrame, _Mapping]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ...) -> None: ...
 
 class StreamAccepted(_message.Message):
-    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags")
+    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags", "steering")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +179,7 @@ class StreamAccepted(_message.Message):
     SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     SATURATION_FIELD_NUMBER: _ClassVar[int]
     COLOR_TAGS_FIELD_NUMBER: _ClassVar[int]
+    STEERING_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     model_digest: str
@@ -160,7 +191,8 @@ class StreamAccepted(_message.Message):
     smoothing: float
     saturation: float
     color_tags: ColorTags
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ...) -> None: ...
+    steering: Steering
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ...) -> None: ...
 
 class ColorFrame(_message.Message):
     __slots__ = ("seq", "pts", "planes", "shot_cut", "timings")
@@ -197,18 +229,20 @@ class Summary(_message.Message):
     def __init__(self, num_frames: _Optional[int] = ..., num_cuts: _Optional[int] = ...) -> None: ...
 
 class ColorizeImageRequest(_message.Message):
-    __slots__ = ("image", "model", "saturation", "working_size", "output_format")
+    __slots__ = ("image", "model", "saturation", "working_size", "output_format", "steering")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SATURATION_FIELD_NUMBER: _ClassVar[int]
     WORKING_SIZE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    STEERING_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     model: str
     saturation: float
     working_size: int
     output_format: ImageFormat
-    def __init__(self, image: _Optional[bytes] = ..., model: _Optional[str] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., output_format: _Optional[_Union[ImageFormat, str]] = ...) -> None: ...
+    steering: Steering
+    def __init__(self, image: _Optional[bytes] = ..., model: _Optional[str] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., output_format: _Optional[_Union[ImageFormat, str]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ...) -> None: ...
 
 class ColorizeImageResponse(_message.Message):
     __slots__ = ("image", "model_digest", "timings")
