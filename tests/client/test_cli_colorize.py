@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from kinema_client.cli import main
 from kinema_client.commands.compare import beside_grey, width_beside_grey
 from kinema_core.bundle import Bundle
-from kinema_core.color import rgb_to_grey
+from kinema_core.color import rgb_to_grey, rgb_to_ycbcr
 from kinema_core.frames import ColorFrame, ColorTags
 from kinema_core.media.photos import read_photo, write_photo
+from kinema_core.media.writer import FilmWriter
 from kinema_server.app import running_server
 from kinema_server.settings import Settings
 from tests.core.films import make_film, read_film, read_packets
@@ -305,6 +306,7 @@ def test_a_pair_that_does_not_fit_is_one_line_and_leaves_nothing(
     "arguments",
     [["--saturation", "3"], ["--smoothing", "-1"], ["--engine", "cuda"], ["--codec", "divx"],
      ["--preset", "warp"], ["--crf", "64"], ["--deinterlace", "maybe"], ["--fps", "0"], ["--fps", "1/0"],
+     ["--warmth", "1.5"], ["--desaturate-blacks", "60"], ["--desaturate-highlights", "40"],
      ["--server", "x:1", "--engine", "openvino"]],
 )  # fmt: skip
 def test_an_option_out_of_range_is_a_usage_error(arguments: list[str], colorize: Colorize, tmp_path: Path) -> None:
@@ -313,15 +315,22 @@ def test_an_option_out_of_range_is_a_usage_error(arguments: list[str], colorize:
     assert colorize(tmp_path / "old.mkv", tmp_path / "new.mkv", *arguments) == 2
 
 
-async def test_a_server_gives_the_same_bits_as_this_process(colorize: Colorize, bundle: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_steered", [False, True])
+async def test_a_server_gives_the_same_bits_as_this_process(
+    is_steered: bool, colorize: Colorize, bundle: Bundle, tmp_path: Path
+) -> None:
     make_film(tmp_path / "old.mkv", sounds=["eng"])
     write_photo(tmp_path / "old.png", noise(5))
+    write_photo(tmp_path / "reference.png", noise(6))
+    steering = ["--warmth", "0.3", "--desaturate-blacks", "12.3", "--desaturate-highlights", "88.8"]
+    steering += ["--reference", tmp_path / "reference.png"]
     async with running_server(Settings(port=0, model=bundle.path, grace_seconds=0)) as server:
         for way, options in (("here", ()), ("there", ("--server", server.address, "--model", "tiny"))):
             for source, target in (("old.mkv", f"{way}.mkv"), ("old.png", f"{way}.png")):
                 paths = (tmp_path / source, tmp_path / target)
                 codec = ("--codec", "ffv1") if target.endswith("mkv") else ()
-                assert await asyncio.to_thread(colorize, *paths, *codec, *options) == 0
+                steered = steering if is_steered else []
+                assert await asyncio.to_thread(colorize, *paths, *codec, *options, *steered) == 0
 
     assert (tmp_path / "here.png").read_bytes() == (tmp_path / "there.png").read_bytes()
     (times, here), (times_there, there) = (read_film(tmp_path / f"{way}.mkv") for way in ("here", "there"))
@@ -329,6 +338,51 @@ async def test_a_server_gives_the_same_bits_as_this_process(colorize: Colorize, 
     for one, other in zip(here, there, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     assert read_packets(tmp_path / "there.mkv", "audio") == read_packets(tmp_path / "here.mkv", "audio")
+
+
+@pytest.mark.parametrize("way", ["here", "there"])
+async def test_what_is_in_colour_is_kept_and_what_is_tinted_is_colorized(
+    way: str, colorize: Colorize, bundle: Bundle, tmp_path: Path
+) -> None:
+    colour = cv2.resize(noise(7, 4, 6), (60, 40), interpolation=cv2.INTER_NEAREST)
+    grey = cv2.resize(noise(8, 4, 6)[..., :1], (60, 40), interpolation=cv2.INTER_NEAREST)[..., None]
+    tinted = (grey * np.array([1, 0.8, 0.5])).astype(np.uint8)
+    planes = {name: rgb_to_ycbcr(rgb, ColorTags()) for name, rgb in (("colour", colour), ("tinted", tinted))}
+    for name, rgb in (("colour", colour), ("tinted", tinted)):
+        write_photo(tmp_path / f"{name}.png", rgb)
+        with FilmWriter(
+            tmp_path / f"{name}.mkv", height=40, width=60, time_base=Fraction(1, 24), tags=ColorTags(), codec="ffv1"
+        ) as film:
+            for pts in range(4):
+                film.write(ColorFrame(*planes[name], pts, Fraction(1, 24)))
+
+    async with running_server(Settings(port=0, model=bundle.path, grace_seconds=0)) as server:
+        options = ["--keep-colour", *(["--server", server.address, "--model", "tiny"] if way == "there" else [])]
+        for name in ("colour.mkv", "tinted.mkv", "colour.png", "tinted.png"):
+            codec = ["--codec", "ffv1"] if name.endswith("mkv") else []
+            paths = tmp_path / name, tmp_path / f"new-{name}"
+            assert await asyncio.to_thread(colorize, *paths, *codec, *options) == 0
+
+    for name, is_kept in (("colour", True), ("tinted", False)):
+        assert np.array_equal(read_photo(tmp_path / f"new-{name}.png"), read_photo(tmp_path / f"{name}.png")) == is_kept
+        _, pictures = read_film(tmp_path / f"new-{name}.mkv")
+        assert len(pictures) == 4
+        for luma, cb, cr in pictures:
+            np.testing.assert_array_equal(luma, planes[name][0])
+            assert np.array_equal(cb, planes[name][1]) == is_kept
+            assert np.array_equal(cr, planes[name][2]) == is_kept
+
+
+def test_a_reference_that_is_not_there_is_one_line(
+    colorize: Colorize, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_film(tmp_path / "old.mkv")
+
+    assert colorize(tmp_path / "old.mkv", tmp_path / "new.mkv", "--reference", tmp_path / "none.jpg") == 1
+
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "none.jpg" in message
 
 
 async def test_a_model_that_the_server_lacks_is_named(

@@ -45,6 +45,21 @@ BAD_CONFIGS: dict[str, tuple[dict[str, object], str]] = {
     "saturation above 2": ({"saturation": 2.01}, "config.saturation"),
     "saturation that is no number": ({"saturation": math.nan}, "config.saturation"),
     "endless saturation": ({"saturation": math.inf}, "config.saturation"),
+    "more warmth than there is": ({"steering": pb.Steering(warmth=1.5)}, "config.steering.warmth"),
+    "blacks in the highlights": ({"steering": pb.Steering(desaturate_blacks=51)}, "config.steering.desaturate_blacks"),
+    "highlights in the blacks": (
+        {"steering": pb.Steering(desaturate_highlights=0)},
+        "config.steering.desaturate_highlights",
+    ),
+    "a palette of no picture": (
+        {"steering": pb.Steering(reference=pb.ColourStatistics(covariance=1))},
+        "config.steering.reference.covariance",
+    ),
+    "colour kept of grey": ({"steering": pb.Steering(keep_colour=True)}, "config.steering.keep_colour"),
+    "colour kept of RGB": (
+        {"steering": pb.Steering(keep_colour=True), "pixel_format": pb.PIXEL_FORMAT_RGB24},
+        "config.steering.keep_colour",
+    ),
     "a tiny working size": ({"working_size": 63}, "config.working_size"),
     "a huge working size": ({"working_size": 2**32 - 1}, "config.working_size"),
 }
@@ -122,6 +137,21 @@ async def test_a_seq_that_does_not_rise_is_refused_with_the_last_that_was_accept
     assert error_info(answer.refusal).reason == "FRAME_ORDER"
     assert error_info(answer.refusal).metadata["last_accepted_seq"] == "7"
     assert [f.seq for f in answer.frames] == [3, 7]
+
+
+async def test_chroma_beyond_10_bits_is_refused_where_it_counts(stub: pb_grpc.ColorizerStub) -> None:
+    luma, chroma = np.full((HEIGHT, WIDTH), 500, "<u2"), np.full((HEIGHT // 2, WIDTH // 2), 1024, "<u2")
+    sent = frame(0, luma.tobytes(), chroma.tobytes(), chroma.tobytes())
+
+    ignored = await converse(stub, [config(pixel_format=pb.PIXEL_FORMAT_YUV420P10LE), sent])
+    kept = await converse(
+        stub,
+        [config(pixel_format=pb.PIXEL_FORMAT_YUV420P10LE, steering=pb.Steering(keep_colour=True)), sent],
+    )
+
+    assert ignored.refusal is None
+    assert kept.refusal is not None
+    assert kept.field_at_fault == "frame.planes[1]"
 
 
 async def test_samples_beyond_10_bits_are_refused(stub: pb_grpc.ColorizerStub) -> None:

@@ -43,12 +43,35 @@ async def test_every_frame_comes_back_once_in_order_with_its_seq_and_pts(stub: p
     assert answer.summary.num_frames == len(seqs)
 
 
+MATRICES = {Matrix.BT601: pb.MATRIX_BT601, Matrix.BT709: pb.MATRIX_BT709}
+RANGES = {ColorRange.LIMITED: pb.COLOR_RANGE_LIMITED, ColorRange.FULL: pb.COLOR_RANGE_FULL}
+STEERINGS = {
+    "plain": None,
+    "steered": pb.Steering(
+        warmth=1,
+        desaturate_blacks=30,
+        desaturate_highlights=70,
+        reference=pb.ColourStatistics(mean_a=-10, mean_b=30, variance_a=400, variance_b=900, covariance=-200),
+        keep_colour=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("steering", STEERINGS.values(), ids=STEERINGS)
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize("matrix", Matrix)
+@pytest.mark.parametrize("color_range", ColorRange)
 async def test_the_luma_plane_comes_back_byte_for_byte(
-    stub: pb_grpc.ColorizerStub, bit_depth: int, height: int, width: int
+    stub: pb_grpc.ColorizerStub,
+    color_range: ColorRange,
+    matrix: Matrix,
+    bit_depth: int,
+    height: int,
+    width: int,
+    steering: pb.Steering | None,
 ) -> None:
-    tags = ColorTags(bit_depth=bit_depth)
+    tags = ColorTags(matrix, color_range, bit_depth)
     film = list(random_film(NUM_FRAMES, height, width, tags))
     chroma_height, chroma_width = chroma_shape(height, width)
     chroma = bytes(chroma_height * chroma_width * (1 if bit_depth == 8 else 2))
@@ -60,7 +83,9 @@ async def test_the_luma_plane_comes_back_byte_for_byte(
             config(
                 size=pb.Size(width=width, height=height),
                 pixel_format=DEPTHS_YUV[bit_depth],
+                color_tags=pb.ColorTags(matrix=MATRICES[matrix], color_range=RANGES[color_range]),
                 output_form=pb.OUTPUT_FORM_YUV420,
+                steering=steering,
             ),
             *sent,
         ],
@@ -110,6 +135,45 @@ async def test_the_options_of_a_stream_reach_its_frames(stub: pb_grpc.ColorizerS
     assert answer.planes == [[f.cb.tobytes(), f.cr.tobytes()] for f in colorized_here(film, options)]
     assert answer.planes != [[f.cb.tobytes(), f.cr.tobytes()] for f in colorized_here(film)]
     assert (answer.accepted.smoothing, answer.accepted.saturation) == (0.0, 0.5)
+
+
+async def test_steering_reaches_the_frames_of_a_stream_and_is_told(stub: pb_grpc.ColorizerStub) -> None:
+    film = list(random_film(NUM_FRAMES))
+    steering = pb.Steering(warmth=0.5, desaturate_blacks=20, desaturate_highlights=90)
+    options = Options(warmth=0.5, desaturate_blacks=20, desaturate_highlights=90)
+
+    answer = await converse(stub, [config(steering=steering), *frames_of(film)])
+
+    assert answer.planes == [[f.cb.tobytes(), f.cr.tobytes()] for f in colorized_here(film, options)]
+    assert answer.planes != [[f.cb.tobytes(), f.cr.tobytes()] for f in colorized_here(film)]
+    assert answer.accepted.steering == steering
+
+
+async def test_a_stream_that_asks_for_nothing_is_told_of_no_steering(stub: pb_grpc.ColorizerStub) -> None:
+    answer = await converse(stub, [config(steering=pb.Steering(desaturate_highlights=100)), frame(0)])
+
+    assert not answer.accepted.HasField("steering")
+
+
+async def test_frames_in_colour_keep_the_chroma_that_was_sent(stub: pb_grpc.ColorizerStub) -> None:
+    rng = np.random.default_rng(0)
+    luma, cb, cr = (
+        rng.integers(16, 236, shape, np.uint8) for shape in ((HEIGHT, WIDTH), *[(HEIGHT // 2, WIDTH // 2)] * 2)
+    )
+    grey = np.full_like(cb, 128)
+    frames = [
+        frame(0, luma.tobytes(), cb.tobytes(), cr.tobytes()),
+        frame(1, luma.tobytes(), grey.tobytes(), grey.tobytes()),
+    ]
+    frames[1].frame.shot_cut = True
+
+    answer = await converse(
+        stub,
+        [config(pixel_format=pb.PIXEL_FORMAT_YUV420P, steering=pb.Steering(keep_colour=True)), *frames],
+    )
+
+    assert answer.planes[0] == [cb.tobytes(), cr.tobytes()]
+    assert answer.planes[1] != [grey.tobytes(), grey.tobytes()]
 
 
 async def test_a_cut_that_the_client_knows_is_a_cut(stub: pb_grpc.ColorizerStub) -> None:
