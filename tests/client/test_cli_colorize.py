@@ -323,7 +323,7 @@ async def test_a_server_gives_the_same_bits_as_this_process(
     write_photo(tmp_path / "old.png", noise(5))
     write_photo(tmp_path / "reference.png", noise(6))
     steering = ["--warmth", "0.3", "--desaturate-blacks", "12.3", "--desaturate-highlights", "88.8"]
-    steering += ["--reference", tmp_path / "reference.png"]
+    steering += ["--reference", str(tmp_path / "reference.png")]
     async with running_server(Settings(port=0, model=bundle.path, grace_seconds=0)) as server:
         for way, options in (("here", ()), ("there", ("--server", server.address, "--model", "tiny"))):
             for source, target in (("old.mkv", f"{way}.mkv"), ("old.png", f"{way}.png")):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,13 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinema_core.color import ycbcr_to_rgb
+from kinema_core.color import GREY_TAGS, luma_to_lightness, rgb_to_grey, rgb_to_lab, ycbcr_to_rgb
 from kinema_core.errors import EngineError, InvalidInputError
 from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, chroma_shape
+from kinema_core.media.photos import read_photo
 from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo, working_shape
 from kinema_core.steering.reference import ColourStatistics
 from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film, random_luma
 
+FOOTAGE = Path(__file__).resolve().parents[2] / "demo" / "footage"
 TAGS = [ColorTags(matrix, color_range, depth) for matrix in Matrix for color_range in ColorRange for depth in (8, 10)]
 SIZES = [(18, 32), (19, 33), (1, 1), (64, 2)]
 
@@ -154,6 +157,19 @@ def test_a_photograph_in_colour_is_kept_if_so_wished_and_a_tinted_one_colorized(
 
     np.testing.assert_array_equal(kept, colour)
     np.testing.assert_array_equal(coloured, colorize_photo(tinted, FakeEngine(), FAKE_MANIFEST))
+
+
+@pytest.mark.parametrize("options", [Options(), EVERY_STEERING], ids=["plain", "steered"])
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "china", "coffee", "flower", "raccoon"])
+def test_a_natural_photograph_keeps_its_lightness(name: str, options: Options) -> None:
+    photo = read_photo(FOOTAGE / f"{name}.jpg")
+
+    colored = colorize_photo(photo, FakeEngine(), FAKE_MANIFEST, options)
+
+    # In 8 bit one code of a dark grey is worth up to 0.55 of L*, and RGB is rounded to codes.
+    drift = np.abs(rgb_to_lab(colored)[..., 0] - luma_to_lightness(rgb_to_grey(photo), GREY_TAGS))
+    assert np.percentile(drift, 99.9) <= 1
+    assert rgb_to_lab(colored)[..., 1:].std() > 5  # it did get colour
 
 
 def test_a_photograph_is_steered() -> None:

@@ -157,9 +157,7 @@ async def test_a_stream_that_asks_for_nothing_is_told_of_no_steering(stub: pb_gr
 
 async def test_frames_in_colour_keep_the_chroma_that_was_sent(stub: pb_grpc.ColorizerStub) -> None:
     rng = np.random.default_rng(0)
-    luma, cb, cr = (
-        rng.integers(16, 236, shape, np.uint8) for shape in ((HEIGHT, WIDTH), *[(HEIGHT // 2, WIDTH // 2)] * 2)
-    )
+    luma, cb, cr = (rng.integers(16, 236, (HEIGHT // n, WIDTH // n), np.uint8) for n in (1, 2, 2))
     grey = np.full_like(cb, 128)
     frames = [
         frame(0, luma.tobytes(), cb.tobytes(), cr.tobytes()),
