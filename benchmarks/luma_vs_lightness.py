@@ -1,30 +1,52 @@
 """How far luma and lightness disagree, by chroma: what holding one costs in the other.
 
-    .venv/bin/python benchmarks/luma_vs_lightness.py
+    .venv/bin/python benchmarks/luma_vs_lightness.py [PHOTOS [--limit 60]]
 
 Y'CbCr output holds Y' to the code, so L* of a colour is not that of the grey it was made from; RGB output holds L*, so
 its Y' is not the grey's. For colours of one chroma, of all hues and Y' that fit the sRGB gamut, the script prints the
 mean and the largest difference, and the hue where it is largest.
+
+With PHOTOS, as `kinema evaluate --photos` takes them, it also colorizes them with the model that ships, plainly and
+with every steering turned up, and prints how far L* of the 8-bit RGB lies from that of the grey photograph.
 """
 
+import argparse
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from kinema_core.color import compose_chroma, lab_to_rgb, luma_to_lightness, rgb_to_lab
+from kinema_core.bundle import load_bundle
+from kinema_core.color import GREY_TAGS, compose_chroma, lab_to_rgb, luma_to_lightness, rgb_to_grey, rgb_to_lab
+from kinema_core.engines.select import open_engine
 from kinema_core.frames import ColorRange, ColorTags, Matrix
+from kinema_core.pipeline import Options, colorize_photo
+from kinema_core.steering.reference import ColourStatistics
+from kinema_trainer.evaluation.photo_set import read_photo_set
 
 CHROMAS = (5, 10, 20, 30, 40, 60, 80)
+STEERED = Options(
+    saturation=2,
+    warmth=1,
+    desaturate_blacks=30,
+    desaturate_highlights=70,
+    reference=ColourStatistics(-10, 30, 400, 900, -200),
+)
 HUES = np.radians(np.arange(0, 360, 2))
 
 F64 = NDArray[np.float64]
 
 
 def main() -> int:
-    """Print a table for each matrix and return an exit code."""
+    """Print a table for each matrix, one for photographs, and return an exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, nargs="?")
+    parser.add_argument("--limit", type=int, default=60)
+    options = parser.parse_args()
     console = Console()
     for matrix in Matrix:
         tags = ColorTags(matrix, ColorRange.LIMITED, bit_depth=10)
@@ -38,7 +60,29 @@ def main() -> int:
             differences = lightness_differences(chroma, tags), luma_differences(chroma, tags)
             table.add_row(str(chroma), *(cell for difference in differences for cell in summarize(difference)))
         console.print(table)
+    if options.photos is not None:
+        photos = read_photo_set(options.photos, size=256, limit=options.limit)
+        console.print(photo_table(list(photos.truths.values())))
     return 0
+
+
+def photo_table(photos: list[NDArray[np.uint8]]) -> Table:
+    """Measure how well RGB output holds lightness, over all pixels of all photographs."""
+    bundle = load_bundle(None)
+    table = Table(title=f"{len(photos)} photographs: |L* out - L* in| in 8-bit RGB")
+    for column in ("", "mean", "99.9 %", "largest", "L* by one code, largest"):
+        table.add_column(column)
+    step = np.diff(luma_to_lightness(np.arange(256, dtype=np.uint8)[None], GREY_TAGS)[0]).max()
+    with closing(open_engine(bundle, "auto").engine) as engine:
+        for name, choice in (("plain", Options()), ("steered", STEERED)):
+            drifts = []
+            for rgb in photos:
+                lightness = rgb_to_lab(colorize_photo(rgb, engine, bundle.manifest, choice))[..., 0]
+                drifts.append(np.abs(lightness - luma_to_lightness(rgb_to_grey(rgb), GREY_TAGS)).ravel())
+            drift = np.concatenate(drifts)
+            numbers = drift.mean(), np.percentile(drift, 99.9), drift.max(), step
+            table.add_row(name, *(f"{number:.2f}" for number in numbers))
+    return table
 
 
 def lightness_differences(chroma: float, tags: ColorTags) -> F64:

@@ -7,7 +7,7 @@ middle. "Near edges" is the mean distance in ab from the picture's own, over the
 pixels of a strong edge of L*; "whole" is over all. Both are means of pictures.
 
 1. True chroma, reduced to the size at which the model would give it, then brought up: what upsampling alone loses.
-   "Grain printed": how far chroma moves (RMS of ab) away from edges when luma has film grain, a sigma of 8 codes.
+   "Grain (printed)": how far chroma moves (RMS of ab) away from edges when luma has film grain, a sigma of 8 codes.
 2. The model's own chroma at each working size, by each way, and the whole way of a photograph beside the picture.
 
 Times are medians of CPU time, upsampling on one thread; the joint bilateral filter is plain NumPy here, and its time
@@ -65,6 +65,11 @@ class Picture:
         """Return the mean distance from the truth near edges and in the whole."""
         distance = np.linalg.norm(ab - self.ab_half, axis=2)
         return float(distance[self.near_edges].mean()), float(distance.mean())
+
+    def grain_printed(self, method: Method, ab: F32) -> float:
+        """Return how far chroma moves away from edges when luma gets grain: RMS of ab."""
+        moved = method(ab, _with_grain(self.luma_half)) - method(ab, self.luma_half)
+        return float(np.sqrt(np.square(moved)[~self.near_edges].sum(axis=1).mean()))
 
 
 def bilinear(ab: F32, luma_half: Plane) -> F32:
@@ -175,8 +180,7 @@ def true_chroma_table(pictures: list[Picture], bundle: Bundle) -> Table:
             upsampled = method(small, picture.luma_half)
             seconds.append(time.process_time() - began)
             errors.append(picture.errors(upsampled))
-            moved = method(small, _with_grain(picture.luma_half)) - upsampled
-            printed.append(float(np.sqrt(np.square(moved)[~picture.near_edges].sum(axis=1).mean())))
+            printed.append(picture.grain_printed(method, small))
         edge, whole = np.mean(errors, axis=0).tolist()
         first = first or (edge, whole)
         row = f"{edge:.2f}", f"{edge / first[0]:.3f}", f"{whole:.2f}", f"{whole / first[1]:.3f}"
@@ -192,12 +196,13 @@ def model_tables(
     sizes = Table(title="Working sizes: the way of a photograph")
     for column in ("working size", *METHODS):
         ways.add_column(column)
-    for column in ("working size", "model sees", "engine, CPU ms", "PSNR", "CIEDE2000", "CF", "near edges", "whole"):
+    columns = "working size", "model sees", "engine, CPU ms", "PSNR", "CIEDE2000", "CF", "near edges", "whole", "grain"
+    for column in columns:
         sizes.add_column(column)
     for working_size in working_sizes:
         shape = working_shape(HEIGHT, WIDTH, bundle.manifest, working_size)
         errors: dict[str, list[tuple[float, float]]] = {name: [] for name in METHODS}
-        seconds, scores = [], []
+        seconds, scores, printed = [], [], []
         engine.infer(prepare_lightness(pictures[0].luma, TAGS, shape))  # the first inference of a size is slower
         for picture in pictures:
             lightness = prepare_lightness(picture.luma, TAGS, shape)
@@ -206,13 +211,21 @@ def model_tables(
             seconds.append(time.process_time() - began)
             for name, method in METHODS.items():
                 errors[name].append(picture.errors(method(ab, picture.luma_half)))
+            printed.append(picture.grain_printed(kinema, ab))
             photo = colorize_photo(picture.rgb, engine, bundle.manifest, Options(working_size=working_size))
             scores.append(photo_scores(photo, picture.rgb))
         edges = {name: float(np.mean([edge for edge, _ in found])) for name, found in errors.items()}
         ways.add_row(str(working_size), *(f"{edge:.2f} ({edge / edges['bilinear']:.4f})" for edge in edges.values()))
         psnr, delta_e, colourfulness = np.mean([(s.psnr, s.delta_e, s.colourfulness) for s in scores], axis=0).tolist()
         edge, whole = np.mean(errors["Kinema"], axis=0).tolist()
-        numbers = f"{psnr:.2f}", f"{delta_e:.2f}", f"{colourfulness:.1f}", f"{edge:.2f}", f"{whole:.2f}"
+        numbers = (
+            f"{psnr:.2f}",
+            f"{delta_e:.2f}",
+            f"{colourfulness:.1f}",
+            f"{edge:.2f}",
+            f"{whole:.2f}",
+            f"{np.mean(printed):.3f}",
+        )
         sizes.add_row(str(working_size), f"{shape[1]}x{shape[0]}", f"{np.median(seconds) * 1e3:.0f}", *numbers)
     return ways, sizes
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +37,7 @@ class Grade:
         if self == Grade():
             return ab
         shift, gain = _tables(self, tags.color_range, tags.bit_depth)
-        shift_by_pixel, gain_by_pixel = shift[luma], gain[luma]
+        shift_by_pixel, gain_by_pixel = cv2.LUT(luma, shift), cv2.LUT(luma, gain)
         graded = np.empty_like(ab)  # keeps all of a before all of b in memory
         for channel, direction in enumerate(WARM):
             plane = graded[..., channel]
