@@ -166,6 +166,23 @@ def test_color_frames_hold_the_films_own_chroma(tmp_path: Path) -> None:
             np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuv422p", "gray", "bgr0"])
+def test_luma_frames_with_chroma_have_the_planes_of_the_colour_frames(tmp_path: Path, pix_fmt: str) -> None:
+    path = tmp_path / "film.mkv"
+    make_film(path, pix_fmt=pix_fmt, height=47, width=63)
+
+    with FilmReader(path) as reader, FilmReader(path) as again:
+        pairs = list(zip(reader.frames_with_chroma(), again.color_frames(), strict=True))
+
+    assert len(pairs) == 12
+    for frame, color_frame in pairs:
+        assert frame.chroma is not None
+        assert (frame.pts, frame.time_base, frame.tags) == (color_frame.pts, color_frame.time_base, color_frame.tags)
+        planes = color_frame.luma, color_frame.cb, color_frame.cr
+        for found, expected in zip((frame.luma, *frame.chroma), planes, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(("pix_fmt", "neutral"), [("gray", 128), ("gray10le", 512)])
 def test_color_frames_of_a_grey_film_are_neutral(tmp_path: Path, pix_fmt: str, neutral: int) -> None:
     path = tmp_path / "film.mkv"

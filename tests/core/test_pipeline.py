@@ -139,6 +139,15 @@ def test_a_frame_in_colour_keeps_it_in_rgb_too() -> None:
         assert np.abs(found.rgb - own).max() <= 0.5
 
 
+@pytest.mark.parametrize("shape", [(18, 32), (9, 15)])
+def test_chroma_of_another_size_than_the_frame_s_is_refused(shape: tuple[int, int]) -> None:
+    (frame,) = random_film(1)
+    good, bad = np.zeros((9, 16), np.uint8), np.zeros(shape, np.uint8)
+
+    with pytest.raises(InvalidInputError, match=r"cr: must be \(9, 16\) for luma \(18, 32\)"):
+        replace(frame, chroma=(good, bad))
+
+
 def test_keeping_colour_without_chroma_is_refused() -> None:
     (frame,) = random_film(1)
 
