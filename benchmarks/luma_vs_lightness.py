@@ -25,7 +25,7 @@ from kinema_core.color import GREY_TAGS, compose_chroma, lab_to_rgb, luma_to_lig
 from kinema_core.engines.select import open_engine
 from kinema_core.frames import ColorRange, ColorTags, Matrix
 from kinema_core.pipeline import Options, colorize_photo
-from kinema_core.steering.reference import ColourStatistics
+from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_trainer.evaluation.photo_set import read_photo_set
 
 CHROMAS = (5, 10, 20, 30, 40, 60, 80)

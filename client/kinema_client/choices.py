@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from kinema_core.steering.reference import ColourStatistics
+from kinema_core.steering.colour_statistics import ColourStatistics
 
 
 class PhotoChoices(TypedDict, total=False):

@@ -28,9 +28,10 @@ from kinema_core.engines.engine import Engine
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, check_size
 from kinema_core.run_ahead import run_ahead
+from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_core.steering.grade import MAX_BLACKS, MIN_HIGHLIGHTS, Grade
 from kinema_core.steering.own_colour import ColourShots, frame_residual, is_colour_photo
-from kinema_core.steering.reference import ColourStatistics, ReferenceTransfer
+from kinema_core.steering.reference import ReferenceTransfer
 from kinema_core.temporal.cuts import CutDetector
 from kinema_core.temporal.stabilizer import Stabilizer
 from kinema_core.upsample import upsample_ab

@@ -16,7 +16,7 @@ from kinema_core.color import GREY_TAGS
 from kinema_core.errors import FrameOrderError, InvalidInputError
 from kinema_core.frames import ColorRange, ColorTags, Matrix, Plane, RgbFrame, check_size, chroma_shape
 from kinema_core.pipeline import Options
-from kinema_core.steering.reference import ColourStatistics
+from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_server.photos import ImageFormat, PhotoRequest
 from kinema_server.stream import Answer, OutputForm, PixelFormat, SentFrame, StageSeconds, Stream, StreamSpec, Tally
 

@@ -19,7 +19,7 @@ from kinema_core.errors import EngineError, InvalidInputError
 from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, chroma_shape
 from kinema_core.media.photos import read_photo
 from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo, working_shape
-from kinema_core.steering.reference import ColourStatistics
+from kinema_core.steering.colour_statistics import ColourStatistics
 from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film, random_luma
 
 FOOTAGE = Path(__file__).resolve().parents[2] / "demo" / "footage"

@@ -17,7 +17,7 @@ from kinema_client.errors import ProtocolError
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorRange, ColorTags, LumaFrame, Matrix, chroma_shape
 from kinema_core.pipeline import Options
-from kinema_core.steering.reference import ColourStatistics
+from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_server.convert import frame_from_proto, photo_from_proto, spec_from_proto
 from kinema_server.stream import OutputForm, PixelFormat, StreamSpec
 from tests.fakes import random_film, random_luma

@@ -6,8 +6,6 @@ of the reference's, the one that moves colours least. It is bounded, so that a g
 painted over.
 """
 
-import math
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import cv2
@@ -15,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.color import rgb_to_lab
-from kinema_core.errors import InvalidInputError
+from kinema_core.steering.colour_statistics import ColourStatistics
 
 F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
 
-MAX_AB: Final = 128.0
 MAX_SHIFT: Final = 15.0
 """Lab units that the mean of a shot is moved by, at most."""
 MAX_GAIN: Final = 2.0
@@ -30,28 +27,6 @@ MEMORY: Final = 100
 _NOISE: Final = 9.0
 """Variance added to each direction: a palette of one hue has no say in what it lacks."""
 _STATISTICS_SIDE: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class ColourStatistics:
-    """Mean and covariance of ab over a picture, Lab units."""
-
-    mean_a: float
-    mean_b: float
-    variance_a: float
-    variance_b: float
-    covariance: float
-
-    def __post_init__(self) -> None:
-        for name, value in (("mean_a", self.mean_a), ("mean_b", self.mean_b)):
-            if not abs(value) <= MAX_AB:  # NaN fails too
-                raise InvalidInputError(f"reference.{name}", f"must be -{MAX_AB:g} to {MAX_AB:g}, got {value}")
-        for name, value in (("variance_a", self.variance_a), ("variance_b", self.variance_b)):
-            if not 0 <= value <= MAX_AB**2:
-                raise InvalidInputError(f"reference.{name}", f"must be 0 to {MAX_AB**2:g}, got {value}")
-        limit = math.sqrt(self.variance_a * self.variance_b) * (1 + 1e-5) + 1e-5  # rounding to float32 on a wire
-        if not abs(self.covariance) <= limit:
-            raise InvalidInputError("reference.covariance", f"must be -{limit:g} to {limit:g}, got {self.covariance}")
 
 
 def measure_colour(rgb: NDArray[np.uint8]) -> ColourStatistics:
