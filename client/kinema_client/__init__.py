@@ -5,8 +5,8 @@ with Client("localhost:50051") as kinema:
         ...
 """
 
-from kinema_client.answers import Accepted, Model, Summary, Timings
-from kinema_client.async_client import AsyncClient, AsyncColorStream
+from kinema_client.answers import Accepted, Model, Summary, Timings, VideoAccepted, VideoSummary
+from kinema_client.async_client import AsyncClient, AsyncColorStream, AsyncVideoStream
 from kinema_client.client import Client
 from kinema_client.errors import (
     ClientError,
@@ -17,11 +17,13 @@ from kinema_client.errors import (
     UnknownModelError,
 )
 from kinema_client.stream import ColorStream
+from kinema_client.video import VideoStream
 
 __all__ = [
     "Accepted",
     "AsyncClient",
     "AsyncColorStream",
+    "AsyncVideoStream",
     "Client",
     "ClientError",
     "ColorStream",
@@ -33,4 +35,7 @@ __all__ = [
     "Summary",
     "Timings",
     "UnknownModelError",
+    "VideoAccepted",
+    "VideoStream",
+    "VideoSummary",
 ]

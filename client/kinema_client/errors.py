@@ -4,6 +4,7 @@ KinemaError (kinema_core.errors)
 ├── InvalidInputError             the server refused what it was given; names the field
 │   ├── FrameOrderError           (kinema_core.errors)
 │   └── UnknownModelError         the server has no model of that name
+├── MediaError                    the server cannot read a film, or not write it (kinema_core.errors)
 └── ClientError
     ├── ServerUnavailableError    nothing answers there, or it went away
     ├── ServerBusyError           the server has no place for another stream or photograph now
@@ -19,7 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from kinema_core.errors import FrameOrderError, InvalidInputError, KinemaError
+from kinema_core.errors import FrameOrderError, InvalidInputError, KinemaError, MediaError
 
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 
@@ -76,6 +77,8 @@ def error_from_rpc(error: grpc.RpcError, target: str) -> KinemaError:
     violations = _unpack(status, BadRequest()).field_violations
     if violations:
         return _INVALID.get(reason, InvalidInputError)(violations[0].field, violations[0].description)
+    if reason == "INVALID_MEDIA":
+        return MediaError(details)
     if reason == "BUSY":
         return ServerBusyError(f"the server at {target} is busy: {details}")
     if code in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}:

@@ -72,7 +72,9 @@ async def running_server(
             stack.callback(engine.close)
         metrics = Metrics(bundle, engine)
         metrics_port = stack.enter_context(_metrics_page(settings, metrics))
-        scheduler = await stack.enter_async_context(Scheduler(engine, max_lanes=settings.max_streams))
+        scheduler = await stack.enter_async_context(
+            Scheduler(engine, max_lanes=settings.max_streams, max_videos=settings.max_videos)
+        )
 
         server = grpc.aio.server(options=_server_options(settings))
         pb_grpc.add_ColorizerServicer_to_server(ColorizerServicer(settings, bundle, scheduler, metrics), server)

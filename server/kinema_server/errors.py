@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from kinema_core.errors import EngineError, FrameOrderError, InvalidInputError, KinemaError
+from kinema_core.errors import EngineError, FrameOrderError, InvalidInputError, KinemaError, MediaError
 
 ERROR_DOMAIN = "kinema.v1"
 
@@ -52,6 +52,7 @@ _TABLE = (
     _Row(FrameOrderError, grpc.StatusCode.INVALID_ARGUMENT, "FRAME_ORDER", None),
     _Row(InvalidInputError, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT", None),
     _Row(BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY", None),
+    _Row(MediaError, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MEDIA", None),
     _Row(EngineError, grpc.StatusCode.INTERNAL, "ENGINE_FAILED", "the model failed; the server's log says why"),
     _Row(Exception, grpc.StatusCode.INTERNAL, "INTERNAL", "the server failed; its log says why"),
 )  # fmt: skip

@@ -69,7 +69,9 @@ class Lane:
 class Scheduler:
     """Run one engine on one thread for many lanes. Use it by `async with`; the engine stays the caller's to close."""
 
-    def __init__(self, engine: Engine, *, max_lanes: int, num_cpu_threads: int | None = None) -> None:
+    def __init__(
+        self, engine: Engine, *, max_lanes: int, max_videos: int = 1, num_cpu_threads: int | None = None
+    ) -> None:
         self.engine = engine
         self._max_lanes = max_lanes
         self._num_lanes = 0
@@ -81,6 +83,10 @@ class Scheduler:
         self._frame_pool = ThreadPoolExecutor(num_cpu_threads, thread_name_prefix="kinema-frame")
         # A photograph can be large and waits for the engine in its thread: one at a time, out of the frames' way.
         self._photo_pool = ThreadPoolExecutor(1, thread_name_prefix="kinema-photo")
+        # A film waits in its thread for as long as its client likes, so that none may wait behind it.
+        self._max_videos = max_videos
+        self._num_videos = 0
+        self._video_pool = ThreadPoolExecutor(max_videos, thread_name_prefix="kinema-video")
 
     async def __aenter__(self) -> Self:
         self._worker.start()
@@ -98,7 +104,7 @@ class Scheduler:
             self._turns.clear()
             self._changed.notify_all()
         self._worker.join()
-        for pool in (self._frame_pool, self._photo_pool):
+        for pool in (self._frame_pool, self._photo_pool, self._video_pool):
             pool.shutdown(cancel_futures=True)
 
     @contextlib.contextmanager
@@ -145,6 +151,20 @@ class Scheduler:
     async def run_photo(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a photograph's work on the CPU, outside the event loop, after the photographs before it."""
         return await asyncio.wrap_future(self._photo_pool.submit(work, *args, **kwargs))
+
+    async def run_video(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a whole film's work on a thread of its own.
+
+        Raises:
+            BusyError: as many films as may be are under way.
+        """
+        if self._num_videos >= self._max_videos:
+            raise BusyError(f"all {self._max_videos} places for whole films are taken; try again later")
+        self._num_videos += 1
+        try:
+            return await asyncio.wrap_future(self._video_pool.submit(work, *args, **kwargs))
+        finally:
+            self._num_videos -= 1
 
     def _next_job(self) -> _Job | None:
         """Wait for the next picture; None when the scheduler is closed."""

@@ -36,6 +36,10 @@ class Settings:
     """Frames of one stream that may be unanswered at any time."""
     max_streams: int = 64
     """Streams and photographs at a time; the next is refused."""
+    max_videos: int = 2
+    """Whole films at a time, which count as streams, too; the next is refused."""
+    max_video_bytes: int = 8 << 30
+    """The largest whole film; it is kept in the folder for temporary files until it is done."""
     max_frame_pixels: int = 4096 * 2304
     """The largest frame of a stream, width x height."""
     max_photo_pixels: int = 8192 * 4096
@@ -51,6 +55,8 @@ class Settings:
             _check_range("num_threads", self.num_threads, 1, 1024)
         _check_range("credits", self.credits, 1, 256)
         _check_range("max_streams", self.max_streams, 1, 100_000)
+        _check_range("max_videos", self.max_videos, 1, 1024)
+        _check_range("max_video_bytes", self.max_video_bytes, 1, 1 << 50)
         _check_range("max_frame_pixels", self.max_frame_pixels, 1, MAX_SIDE**2)
         _check_range("max_photo_pixels", self.max_photo_pixels, 1, MAX_SIDE**2)
         _check_range("grace_seconds", self.grace_seconds, 0, 3600)
@@ -91,6 +97,8 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "num_threads": ("KINEMA_THREADS", int),
     "credits": ("KINEMA_CREDITS", int),
     "max_streams": ("KINEMA_MAX_STREAMS", int),
+    "max_videos": ("KINEMA_MAX_VIDEOS", int),
+    "max_video_bytes": ("KINEMA_MAX_VIDEO_BYTES", int),
     "max_frame_pixels": ("KINEMA_MAX_FRAME_PIXELS", int),
     "max_photo_pixels": ("KINEMA_MAX_PHOTO_PIXELS", int),
     "grace_seconds": ("KINEMA_GRACE_SECONDS", float),
