@@ -9,6 +9,7 @@ from kinema_client.answers import Accepted, Model, Summary, Timings, VideoAccept
 from kinema_client.async_client import AsyncClient, AsyncColorStream, AsyncVideoStream
 from kinema_client.client import Client
 from kinema_client.errors import (
+    AccessDeniedError,
     ClientError,
     ProtocolError,
     ServerBusyError,
@@ -16,11 +17,13 @@ from kinema_client.errors import (
     ServerUnavailableError,
     UnknownModelError,
 )
+from kinema_client.security import Tls
 from kinema_client.stream import ColorStream
 from kinema_client.video import VideoStream
 
 __all__ = [
     "Accepted",
+    "AccessDeniedError",
     "AsyncClient",
     "AsyncColorStream",
     "AsyncVideoStream",
@@ -34,6 +37,7 @@ __all__ = [
     "ServerUnavailableError",
     "Summary",
     "Timings",
+    "Tls",
     "UnknownModelError",
     "VideoAccepted",
     "VideoStream",

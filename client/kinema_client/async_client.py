@@ -14,6 +14,7 @@ from kinema_client.answers import Accepted, Model, Summary, Timings
 from kinema_client.choices import Choices, VideoChoices
 from kinema_client.client import Client
 from kinema_client.convert import FrameT, ImageFormat
+from kinema_client.security import Tls
 from kinema_client.stream import ColorStream
 from kinema_client.video import VideoStream
 from kinema_core.frames import ColorFrame, LumaFrame, RgbFrame
@@ -24,8 +25,9 @@ Frames = Iterable[LumaFrame] | AsyncIterable[LumaFrame]
 class AsyncClient:
     """Talk to the server at `target`, `host:port`. Use it by `async with`; it connects with the first call."""
 
-    def __init__(self, target: str) -> None:
-        self._client = Client(target)
+    def __init__(self, target: str, *, tls: Tls | None = None, api_key: str | None = None) -> None:
+        """Note where the server is; arguments and errors are those of Client."""
+        self._client = Client(target, tls=tls, api_key=api_key)
 
     async def __aenter__(self) -> Self:
         self._client.__enter__()

@@ -12,6 +12,7 @@ from kinema_client.answers import Model
 from kinema_client.choices import Choices, VideoChoices
 from kinema_client.convert import FrameT
 from kinema_client.errors import ClientError, error_from_rpc
+from kinema_client.security import Tls, credentials_for
 from kinema_client.stream import ColorStream
 from kinema_client.video import VideoStream
 from kinema_core.ctrl_c import held_ctrl_c
@@ -37,15 +38,30 @@ class Client:
     Threads may share it; each stream belongs to one of them.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, tls: Tls | None = None, api_key: str | None = None) -> None:
+        """Note where the server is.
+
+        Args:
+            target: `host:port`.
+            tls: how to encrypt; None for no encryption.
+            api_key: for a server that asks for one; sent on encrypted connections only.
+
+        Raises:
+            InvalidInputError: no target, a key without encryption, or files for `tls` that cannot be read.
+        """
         if not target:
             raise InvalidInputError("target", "must be the server's host:port, got nothing")
         self.target = target
+        self._credentials = credentials_for(tls, api_key)
         self._open_stub: pb_grpc.ColorizerStub | None = None
         self._streams: set[ColorStream[Any] | VideoStream] = set()
 
     def __enter__(self) -> Self:
-        self._channel = grpc.insecure_channel(self.target, options=_channel_options(self.target))
+        options = _channel_options(self.target)
+        if self._credentials is None:
+            self._channel = grpc.insecure_channel(self.target, options=options)
+        else:
+            self._channel = grpc.secure_channel(self.target, self._credentials, options=options)
         self._open_stub = pb_grpc.ColorizerStub(self._channel)
         return self
 

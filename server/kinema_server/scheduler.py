@@ -17,7 +17,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
 import numpy as np
@@ -146,11 +148,11 @@ class Scheduler:
 
     async def run_frame(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a frame's work on the CPU, outside the event loop."""
-        return await asyncio.wrap_future(self._frame_pool.submit(work, *args, **kwargs))
+        return await asyncio.wrap_future(self._frame_pool.submit(_bound(work, *args, **kwargs)))
 
     async def run_photo(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a photograph's work on the CPU, outside the event loop, after the photographs before it."""
-        return await asyncio.wrap_future(self._photo_pool.submit(work, *args, **kwargs))
+        return await asyncio.wrap_future(self._photo_pool.submit(_bound(work, *args, **kwargs)))
 
     async def run_video(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a whole film's work on a thread of its own.
@@ -162,7 +164,7 @@ class Scheduler:
             raise BusyError(f"all {self._max_videos} places for whole films are taken; try again later")
         self._num_videos += 1
         try:
-            return await asyncio.wrap_future(self._video_pool.submit(work, *args, **kwargs))
+            return await asyncio.wrap_future(self._video_pool.submit(_bound(work, *args, **kwargs)))
         finally:
             self._num_videos -= 1
 
@@ -191,3 +193,8 @@ class Scheduler:
             job.answer.set_exception(error)
         else:
             job.answer.set_result(Inferred(ab, started - job.submitted, time.perf_counter() - started))
+
+
+def _bound(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
+    """Bind the arguments, and the context of the call that it is for: the request's id goes into the log."""
+    return partial(copy_context().run, partial(work, *args, **kwargs))

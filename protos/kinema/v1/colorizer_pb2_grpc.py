@@ -26,11 +26,15 @@ if _version_not_supported:
 
 
 class ColorizerStub:
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     def __init__(self, channel):
@@ -62,11 +66,15 @@ class ColorizerStub:
 
 
 class ColorizerServicer:
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     def ColorizeFrames(self, request_iterator, context):
@@ -139,11 +147,15 @@ def add_ColorizerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Colorizer:
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     @staticmethod

@@ -27,11 +27,15 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ColorizerStub:
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     @_typing.overload
@@ -61,11 +65,15 @@ class ColorizerStub:
 
 @_typing.type_check_only
 class ColorizerAsyncStub(ColorizerStub):
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -91,11 +99,15 @@ class ColorizerAsyncStub(ColorizerStub):
     """Lists the models that a stream or a photograph may ask for."""
 
 class ColorizerServicer(metaclass=_abc_1.ABCMeta):
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     @_abc_1.abstractmethod
