@@ -24,6 +24,7 @@ from kinema_core.engines.select import open_engine
 from kinema_core.frames import ColorTags, LumaFrame
 from kinema_core.pipeline import Colorizer, colorize_frames
 from kinema_server.access import AccessControl
+from kinema_server.batching import BatchPlan, measured_plan
 from kinema_server.errors import StartError
 from kinema_server.keys import KeyRing
 from kinema_server.metrics import Metrics
@@ -71,13 +72,15 @@ async def running_server(
     async with contextlib.AsyncExitStack() as stack:
         if bundle is None:
             bundle = await asyncio.to_thread(load_bundle, settings.model)
+        batching = BatchPlan()
         if engine is None:
             engine = await asyncio.to_thread(_open_engine, settings, bundle)
             stack.callback(engine.close)
+            batching = await asyncio.to_thread(measured_plan, engine, bundle.manifest)
         metrics = Metrics(bundle, engine)
         metrics_port = stack.enter_context(_metrics_page(settings, metrics))
         scheduler = await stack.enter_async_context(
-            Scheduler(engine, max_lanes=settings.max_streams, max_videos=settings.max_videos)
+            Scheduler(engine, max_lanes=settings.max_streams, max_videos=settings.max_videos, batching=batching)
         )
 
         keys = [AccessControl(KeyRing(settings.api_keys))] if settings.api_keys is not None else []
