@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 SIZES = (1, 2, 4, 8, 16)
 _MIN_GAIN = 0.10
-"""A larger batch must save this part of a picture's time against the best smaller one; less is lost in waiting."""
+"""Twice the batch must save this part of each picture's time; less is lost in waiting."""
 _RUNS = 3
 
 
@@ -35,7 +35,7 @@ class BatchPlan:
 def measure(engine: Engine, manifest: Manifest) -> Mapping[int, float]:
     """Return the median seconds of one inference by batch size, for square pictures of the model's own size.
 
-    No larger batch is tried once one took as long for each picture as the one before.
+    No larger batch is tried once one saved too little.
     """
     side = max(1, round(manifest.working_size / manifest.size_multiple)) * manifest.size_multiple
     curve: dict[int, float] = {}
@@ -48,13 +48,13 @@ def measure(engine: Engine, manifest: Manifest) -> Mapping[int, float]:
             engine.infer(batch)
             seconds.append(time.perf_counter() - started)
         curve[size] = statistics.median(seconds)
-        if size > 1 and curve[size] >= 2 * curve[size // 2]:
+        if size > 1 and curve[size] / 2 > (1 - _MIN_GAIN) * curve[size // 2]:
             break
     return curve
 
 
 def plan(curve: Mapping[int, float]) -> BatchPlan:
-    """Choose the largest batch that still saves time for each of its pictures.
+    """Choose the largest batch that still saves time.
 
     The wait is what the first picture of a batch can lose and the batch still gain: half of what a full batch saves.
     """
