@@ -50,12 +50,19 @@ class Streams(RuleBasedStateMachine):
         self.stub = pb_grpc.ColorizerStub(self.channel)
         self.open: list[Stream] = []
 
-    @rule(target=streams)
-    def begin(self) -> Stream:
+    @rule(target=streams, is_right=st.sampled_from([True] * 4 + [False]))
+    def begin(self, *, is_right: bool) -> Stream:
         requests: queue.Queue[pb.ColorizeFramesRequest | None] = queue.Queue()
         stream = Stream(requests, self.stub.ColorizeFrames(iter(requests.get, None)))
         self.open.append(stream)
+        if is_right:
+            self.send_config(stream)
         return stream
+
+    @rule(stream=streams, count=st.integers(1, 5))
+    def send_frames(self, stream: Stream, count: int) -> None:
+        for _ in range(count):
+            self.send_frame(stream, 1, HEIGHT * WIDTH)
 
     @rule(stream=streams)
     def send_config(self, stream: Stream) -> None:
