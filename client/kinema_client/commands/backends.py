@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_client import Client, Model
+from kinema_client import Client, Model, Tls
 from kinema_client.choices import PhotoChoices
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine, Precision
@@ -70,7 +70,7 @@ class ServerBackend:
         yield from self._client.colorize_frames(
             _frames_of(film, self._options),
             smoothing=self._options.smoothing,
-            **_choices_of(self._options, self._model),
+            **choices_of(self._options, self._model),
         )
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -78,7 +78,7 @@ class ServerBackend:
         # PNG, whatever the photo was: the server need not know its format, and gets its pixels as they are to be seen.
         _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
         answer = self._client.colorize_image(
-            encoded.tobytes(), output_format="png", **_choices_of(self._options, self._model)
+            encoded.tobytes(), output_format="png", **choices_of(self._options, self._model)
         )
         return decode_photo(answer, name="the server's answer")
 
@@ -88,7 +88,7 @@ def _frames_of(film: FilmReader, options: Options) -> Iterable[LumaFrame]:
     return film.frames_with_chroma() if options.keep_colour else film
 
 
-def _choices_of(options: Options, model: str) -> PhotoChoices:
+def choices_of(options: Options, model: str) -> PhotoChoices:
     """Translate what films and photographs have in common."""
     return {
         "model": model,
@@ -121,13 +121,15 @@ def local_backend(
 
 
 @contextmanager
-def server_backend(target: str, model: str | None, options: Options) -> Generator[ServerBackend, None, None]:
+def server_backend(
+    target: str, model: str | None, options: Options, *, tls: Tls | None = None, api_key: str | None = None
+) -> Generator[ServerBackend, None, None]:
     """Connect to the server at `target`, host:port; `model` is one of its models, or None for its default.
 
     Raises:
         KinemaError: the server cannot be reached, or has no such model.
     """
-    with Client(target) as client:
+    with Client(target, tls=tls, api_key=api_key) as client:
         models = client.list_models()
         chosen = next((offered for offered in models if model in {None, offered.name}), None)
         if chosen is None:
