@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except KinemaError as err:
-        typer.echo(f"kinema: {err}", err=True)
+        for line in (err, *getattr(err, "__notes__", ())):
+            typer.echo(f"kinema: {line}", err=True)
     except ModuleNotFoundError as err:
         advice = advice_on_missing(err)
         if advice is None:

@@ -4,6 +4,7 @@ KinemaError (kinema_core.errors)
 ├── InvalidInputError             the server refused what it was given; names the field
 │   ├── FrameOrderError           (kinema_core.errors)
 │   └── UnknownModelError         the server has no model of that name
+├── KeptWorkError                 what an interrupted film has kept is of another job, or in use
 └── ClientError
     ├── ServerUnavailableError    nothing answers there, or it went away
     ├── ServerBusyError           the server has no place for another stream or photograph now
@@ -28,6 +29,10 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 class UnknownModelError(InvalidInputError):
     """The server has no model of that name."""
+
+
+class KeptWorkError(KinemaError):
+    """What an interrupted film has kept is of another job, or another process is at work on it."""
 
 
 class ClientError(KinemaError):
