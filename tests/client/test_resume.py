@@ -110,16 +110,18 @@ from pathlib import Path
 from kinema_client.cli import main
 from kinema_client.commands import backends, films, kept_work, segmented_film
 from kinema_core.media import segments, writer
-from kinema_core.pipeline import Options
-from tests.fakes import FAKE_BUNDLE, FakeEngine
+from kinema_core.frames import ColorTags
+from kinema_core.pipeline import Colorizer
+from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film
 import onnxruntime
 
 segmented_film.MAX_FRAMES, segmented_film.MIN_FRAMES = 12, 4
 source, model, folder = sys.argv[1:]
 num_steps = 0
-# Makes the colour tables, which every fork then has; no real engine, for its threads would be missing there.
-backend = backends.LocalBackend(FAKE_BUNDLE, FakeEngine(), Options())
-films.colorize_film(backend, source, f"{folder}/first.mp4", films.FilmChoices())
+# Makes the colour tables, which every fork then has, without a thread, which no fork would have.
+colorizer = Colorizer(FAKE_MANIFEST, height=18, width=32, tags=ColorTags())
+for prepared in map(colorizer.prepare, random_film(2)):
+    colorizer.compose(prepared, colorizer.finish(prepared, FakeEngine().infer(prepared.lightness)))
 
 def run(target, kill_at=None):
     pid = os.fork()
@@ -161,7 +163,8 @@ def test_a_film_that_is_killed_at_any_of_ten_random_points_comes_out_the_same(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", KILL, str(old), str(bundle.path), str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=False, timeout=250,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
