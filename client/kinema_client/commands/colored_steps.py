@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import cv2
 
@@ -49,6 +49,20 @@ def colored_steps(
         raise _uncolorized(film, number, on_their_way, "there is not enough memory") from err
     if on_their_way:
         raise _uncolorized(film, number, on_their_way, "nothing came back for it")
+
+
+@contextmanager
+def naming_frame(film: FilmReader, number: int, step: Step) -> Generator[None, None, None]:
+    """Name the frame of `step` where there is not enough memory to write it.
+
+    Raises:
+        UncolorizedFrameError: so it is.
+    """
+    try:
+        yield
+    except MemoryError as err:
+        on_their_way = deque([step.frame.pts])
+        raise _uncolorized(film, number, on_their_way, "there is not enough memory to write it") from err
 
 
 def _noting(frames: Iterable[LumaFrame], on_their_way: deque[int]) -> Iterator[LumaFrame]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from kinema_client.commands.backends import Backend
-from kinema_client.commands.colored_steps import colored_steps
+from kinema_client.commands.colored_steps import colored_steps, naming_frame
 from kinema_client.commands.compare import beside_grey
 from kinema_client.commands.film_choices import FilmChoices, Outcome, open_film, open_writer
 from kinema_client.commands.progress import WorkProgress
@@ -46,7 +46,8 @@ def _colorize_in_one_pass(backend: Backend, source: str, target: str, choices: F
             writer = open_writer(film, target, choices)
             stack.enter_context(writer)
         progress = stack.enter_context(WorkProgress(film.name, "frames", film.num_frames))
-        for step in stack.enter_context(closing(colored_steps(backend, film, film))):
-            writer.write(beside_grey(step.frame) if choices.is_compared else step.frame)
+        for number, step in enumerate(stack.enter_context(closing(colored_steps(backend, film, film)))):
+            with naming_frame(film, number, step):
+                writer.write(beside_grey(step.frame) if choices.is_compared else step.frame)
             progress.advance()
     return Outcome(progress, 0, film.num_damaged)

@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from kinema_client.commands.backends import Backend
-from kinema_client.commands.colored_steps import colored_steps
+from kinema_client.commands.colored_steps import colored_steps, naming_frame
 from kinema_client.commands.compare import beside_grey
 from kinema_client.commands.film_choices import FilmChoices, Outcome, open_film, open_film_writer, width_of
 from kinema_client.commands.fingerprint import (
@@ -26,7 +26,7 @@ from kinema_client.commands.kept_work import KeptWork
 from kinema_client.commands.progress import WorkProgress
 from kinema_client.errors import KeptWorkError, ProtocolError
 from kinema_core.ctrl_c import held_ctrl_c
-from kinema_core.errors import MediaError, OutOfMemoryError, UncolorizedFrameError
+from kinema_core.errors import MediaError, UncolorizedFrameError
 from kinema_core.frames import LumaFrame
 from kinema_core.media.encoders import DEFAULT_CODEC
 from kinema_core.media.reader import FilmReader
@@ -111,7 +111,7 @@ def _colorize(backend: Backend, source: str, work: KeptWork, choices: FilmChoice
         try:
             with open_film(source, choices) as film:
                 return _colorize_rest(backend, film, work, choices, progress)
-        except (UncolorizedFrameError, OutOfMemoryError) as err:
+        except (UncolorizedFrameError, MemoryError) as err:
             if work.num_frames > num_kept:
                 num_tries, num_kept = 0, work.num_frames
             if num_tries == len(backend.pauses) or isinstance(err.__cause__, ProtocolError):
@@ -132,8 +132,9 @@ def _colorize_rest(
     segments = _Segments(work, film, choices)
     try:
         with closing(colored_steps(backend, film, _behind(film, kept), first_number=len(kept), state=state)) as steps:
-            for step in steps:
-                segments.write(step)
+            for number, step in enumerate(steps, len(kept)):
+                with naming_frame(film, number, step):
+                    segments.write(step)
                 progress.advance()
         segments.close()
     except BaseException:
