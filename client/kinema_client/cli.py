@@ -60,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         commands.main(arguments, prog_name="kinema")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
-    except KinemaError as err:
-        typer.echo(f"kinema: {err}", err=True)
+    except (KinemaError, MemoryError) as err:
+        for line in (str(err) or "there is not enough memory", *getattr(err, "__notes__", ())):
+            typer.echo(f"kinema: {line}", err=True)
     except ModuleNotFoundError as err:
         advice = advice_on_missing(err)
         if advice is None:

@@ -5,6 +5,7 @@ KinemaError (kinema_core.errors)
 │   ├── FrameOrderError           (kinema_core.errors)
 │   └── UnknownModelError         the server has no model of that name
 ├── MediaError                    the server cannot read a film, or not write it (kinema_core.errors)
+├── KeptWorkError                 what an interrupted film has kept is of another job, or in use
 └── ClientError
     ├── ServerUnavailableError    nothing answers there, or it went away
     ├── AccessDeniedError         the server wants a key, or another one
@@ -30,6 +31,10 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 class UnknownModelError(InvalidInputError):
     """The server has no model of that name."""
+
+
+class KeptWorkError(KinemaError):
+    """What an interrupted film has kept is of another job, or another process is at work on it."""
 
 
 class ClientError(KinemaError):

@@ -7,6 +7,8 @@ KinemaError                     anything Kinema raises on purpose
 │   ├── DamagedPictureError     a picture of a film cannot be decoded; names its number and time
 │   ├── OutputExistsError       the output is there already, and overwriting was not asked for
 │   └── OutputMismatchError     what was written reads back as something else
+├── UncolorizedFrameError       a frame of a film got no colour; names its number and time
+├── OutOfMemoryError            there is not enough memory
 ├── BundleError                 a model bundle is incomplete, altered or not understood
 ├── EngineError                 an engine failed while it ran
 │   └── EngineUnavailableError  an engine cannot run on this machine
@@ -57,6 +59,22 @@ class OutputExistsError(MediaError):
 
 class OutputMismatchError(MediaError):
     """What was written reads back as something else."""
+
+
+class UncolorizedFrameError(KinemaError):
+    """A frame of a film got no colour, however often it was tried.
+
+    `number` counts from 0 in order of presentation; `pts` is in ticks of the film's `time_base`.
+    """
+
+    def __init__(self, message: str, *, number: int, pts: int) -> None:
+        super().__init__(message)
+        self.number = number
+        self.pts = pts
+
+
+class OutOfMemoryError(KinemaError, MemoryError):
+    """There is not enough memory."""
 
 
 class BundleError(KinemaError):

@@ -24,7 +24,7 @@ from kinema_core.color import (
     rgb_to_grey,
     ycbcr_to_rgb,
 )
-from kinema_core.engines.engine import Engine
+from kinema_core.engines.engine import Engine, check_colour
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, check_size
 from kinema_core.run_ahead import run_ahead
@@ -34,6 +34,7 @@ from kinema_core.steering.own_colour import ColourShots, frame_residual, is_colo
 from kinema_core.steering.reference import ReferenceTransfer
 from kinema_core.temporal.cuts import CutDetector
 from kinema_core.temporal.stabilizer import Stabilizer
+from kinema_core.temporal.state import State, Value, state_from_bytes, state_to_bytes
 from kinema_core.upsample import upsample_ab
 
 F32: TypeAlias = NDArray[np.float32]
@@ -109,6 +110,17 @@ class Finished:
     """Whether the frame keeps the colour it came with."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """A frame of a film in colour, and how the film stands behind it."""
+
+    frame: ColorFrame
+    is_cut: bool
+    """Whether a new shot begins with it."""
+    state: State
+    """What it leaves to the next frame; `state_to_bytes` writes it down for `Colorizer.import_state`."""
+
+
 class Colorizer:
     """Colorize one film or stream; frames come in order. Holds the temporal state, not the engine."""
 
@@ -126,6 +138,7 @@ class Colorizer:
         self.shape = (height, width)
         self.working_shape = working_shape(height, width, manifest, self.options.working_size)
         """(h, w) of the lightness that the model sees."""
+        self._output_stride = manifest.output_stride
         self._cuts = CutDetector()
         self._stabilizer = Stabilizer(self.options.smoothing)
         self._transfer = ReferenceTransfer(self.options.reference) if self.options.reference else None
@@ -148,7 +161,12 @@ class Colorizer:
         return Prepared(frame, prepare_lightness(frame.luma, frame.tags, self.working_shape), residual)
 
     def finish(self, prepared: Prepared, ab: F32) -> Finished:
-        """Turn the model's ab (1, 2, h/s, w/s) into the frame's; call it in the order of the frames."""
+        """Turn the model's ab (1, 2, h/s, w/s) into the frame's; call it in the order of the frames.
+
+        Raises:
+            EngineError: ab is not what a model gives for such a frame.
+        """
+        check_colour(ab, prepared.lightness)
         lightness = prepared.lightness[0, 0]
         is_cut = self._cuts.is_cut(lightness)
         if prepared.frame.is_cut is not None:
@@ -163,6 +181,41 @@ class Colorizer:
         ab = self.options.grade.apply(upsample_ab(ab, luma_half, self.tags), luma_half, self.tags)
         is_kept = self.options.keep_colour and self._colour_shots.is_colour(prepared.own_residual, is_cut=is_cut)
         return Finished(luma_half, ab, is_cut, is_kept)
+
+    def snapshot(self) -> State:
+        """Give what the frames finished so far leave to the next; takes no time, for nothing is copied."""
+        state: dict[str, Value] = {"height": self.shape[0], "width": self.shape[1]}
+        state |= {f"cuts.{name}": value for name, value in self._cuts.snapshot().items()}
+        state |= {f"stabilizer.{name}": value for name, value in self._stabilizer.snapshot().items()}
+        if self._transfer is not None:
+            state |= {f"palette.{name}": value for name, value in self._transfer.snapshot().items()}
+        return state | {f"own_colour.{name}": value for name, value in self._colour_shots.snapshot().items()}
+
+    def export_state(self) -> bytes:
+        """Write down what the frames finished so far leave to the next; bounded, however long the film was."""
+        return state_to_bytes(self.snapshot())
+
+    def import_state(self, data: bytes) -> None:
+        """Go on, bit for bit, behind the frames that `export_state` was called after, here or elsewhere.
+
+        Raises:
+            InvalidInputError: these are other bytes, damaged, of another version, or of a film of another size, another
+                working size or another smoothing. Nothing is changed then.
+        """
+        state = state_from_bytes(data)
+        if (state.integer("height"), state.integer("width")) != self.shape:
+            raise InvalidInputError("state", f"is of a film of another size than {self.shape}")
+        height, width = self.working_shape
+        ab_shape = (height // self._output_stride, width // self._output_stride)
+        cuts, stabilizer, colour_shots = CutDetector(), Stabilizer(self.options.smoothing), ColourShots()
+        cuts.restore(state, "cuts.")
+        stabilizer.restore(state, self.working_shape, ab_shape, "stabilizer.")
+        colour_shots.restore(state, "own_colour.")
+        if self.options.reference is not None:
+            transfer = ReferenceTransfer(self.options.reference)
+            transfer.restore(state, "palette.")
+            self._transfer = transfer
+        self._cuts, self._stabilizer, self._colour_shots = cuts, stabilizer, colour_shots
 
     def compose(self, prepared: Prepared, finished: Finished) -> ColorFrame:
         """Return the frame in Y'CbCr 4:2:0: its own luma plane, and chroma that holds it."""
@@ -194,16 +247,26 @@ def colorize_frames(
     `frames` is iterated on another thread until the result is exhausted, raises or is closed: close it before what
     feeds it.
     """
+    with closing(colorize_steps(frames, colorizer, engine)) as steps:
+        for step in steps:
+            yield step.frame
+
+
+def colorize_steps(frames: Iterable[LumaFrame], colorizer: Colorizer, engine: Engine) -> Generator[Step, None, None]:
+    """Colorize a film as `colorize_frames` does, and tell of each frame what somebody needs who goes on behind it."""
     # Each stage is closed by name, the last one first: an error's traceback may keep a generator alive, and with it a
     # thread that would go on reading.
     with (
         closing(run_ahead((colorizer.prepare(frame) for frame in frames), FRAMES_AHEAD)) as prepared,
         closing(run_ahead(((p, engine.infer(p.lightness)) for p in prepared), FRAMES_AHEAD)) as inferred,
-        closing(
-            run_ahead((colorizer.compose(p, colorizer.finish(p, ab)) for p, ab in inferred), FRAMES_AHEAD)
-        ) as colored,
+        closing(run_ahead((_step(colorizer, p, ab) for p, ab in inferred), FRAMES_AHEAD)) as steps,
     ):
-        yield from colored
+        yield from steps
+
+
+def _step(colorizer: Colorizer, prepared: Prepared, ab: F32) -> Step:
+    finished = colorizer.finish(prepared, ab)
+    return Step(colorizer.compose(prepared, finished), finished.is_cut, colorizer.snapshot())
 
 
 def colorize_photo(

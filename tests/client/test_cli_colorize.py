@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kinema_client.cli import main
+from kinema_client.commands import segmented_film
 from kinema_client.commands.compare import beside_grey, width_beside_grey
 from kinema_core.bundle import Bundle
 from kinema_core.color import rgb_to_grey, rgb_to_ycbcr
@@ -471,14 +473,17 @@ sys.exit(main())
 """
 
 
-def interrupt_under_way(source: Path, target: Path, *options: str) -> tuple[int, str]:
-    """Run `kinema colorize`, press Ctrl-C once the partial film is there, and give exit code and standard error."""
+def interrupt_under_way(
+    source: Path, target: Path, *options: str, is_time: Callable[[], bool] | None = None
+) -> tuple[int, str]:
+    """Run `kinema colorize`, press Ctrl-C once something is there, and give exit code and standard error."""
     target.parent.mkdir()
+    is_time = is_time or (lambda: any(target.parent.iterdir()))
     command = [sys.executable, "-c", HEED_CTRL_C, "colorize", str(source), str(target), "--codec", "ffv1", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             deadline = time.monotonic() + 60
-            while not any(target.parent.iterdir()):
+            while not is_time():
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
@@ -488,6 +493,31 @@ def interrupt_under_way(source: Path, target: Path, *options: str) -> tuple[int,
         finally:
             process.kill()
     return process.returncode, said
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(bundle: Bundle, tmp_path: Path) -> None:
+    make_film(tmp_path / "old.mkv", pts=list(range(0, 40 * 3000, 40)))
+    target = tmp_path / "out" / "new.mkv"
+
+    def is_kept() -> bool:
+        return any(target.parent.glob(".new.mkv.kinema/0*.json"))
+
+    code, said = interrupt_under_way(tmp_path / "old.mkv", target, "--model", str(bundle.path), is_time=is_kept)
+
+    folder = target.parent / ".new.mkv.kinema"
+    kept = re.fullmatch(
+        rf"interrupted; nothing was written under {target}; (\d+) frames are kept in {folder}; "
+        "the same command goes on behind them\n",
+        said,
+    )
+    assert code == 130
+    assert kept is not None, said
+    assert int(kept[1]) >= segmented_film.MIN_FRAMES
+    assert list(target.parent.iterdir()) == [folder]
+    again = ["colorize", str(tmp_path / "old.mkv"), str(target), "--codec", "ffv1", "--model", str(bundle.path)]
+    assert main(again) == 0
+    assert len(read_film(target)[0]) == 3000
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_ctrl_c_leaves_no_half_film(bundle: Bundle, tmp_path: Path) -> None:

@@ -304,15 +304,15 @@ def combing(luma: Any) -> float:
     return float(np.abs(lines[1:-1] - (lines[:-2] + lines[2:]) / 2).mean())
 
 
-def damage(source: Path, target: Path, spoil: Any) -> None:
-    """Copy a film and spoil the fourth packet of its pictures."""
+def damage(source: Path, target: Path, spoil: Any, index: int = 3) -> None:
+    """Copy a film and spoil a packet of its pictures, the fourth if not said."""
     with av.open(source) as old, av.open(target, "w") as new:
         copy = new.add_stream_from_template(old.streams.video[0], opaque=True)
-        for index, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+        for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
             spoilt: Any = av.Packet(spoil(bytes(packet)))
             spoilt.pts, spoilt.dts, spoilt.duration = packet.pts, packet.dts, packet.duration
             spoilt.time_base, spoilt.is_keyframe = packet.time_base, packet.is_keyframe
-            passed: Any = spoilt if index == 3 else packet
+            passed: Any = spoilt if number == index else packet
             passed.stream = copy
             new.mux(passed)
 

@@ -52,6 +52,8 @@ class Recipe:
     """Whether a small PNG is its cover art."""
     is_moving: bool = False
     """Whether a white bar on grey walks to the right instead of noise, two pixels a field."""
+    shot_length: int | None = None
+    """How many pictures a shot has: blocks of grey that drift, others in each shot; noise instead where None."""
     is_telecined: bool = False
     """Whether four frames of film are spread over the fields of five pictures (3:2 pulldown)."""
     is_interlaced: bool = False
@@ -88,7 +90,7 @@ def make_film(path: Path, **recipe: Any) -> list[list[NDArray[Any]]]:
                 packet.duration = 90
                 container.mux(packet)
         for pts in wanted.pts:
-            draw = _bar if wanted.is_moving else _noise
+            draw = _bar if wanted.is_moving else _shot if wanted.shot_length else _noise
             picture, planes = draw(wanted, random, len(pictures))
             picture.pts, picture.time_base = pts, wanted.time_base
             picture.duration = 1 if len(wanted.pts) < 2 else wanted.pts[1] - wanted.pts[0]
@@ -155,6 +157,18 @@ def _noise(wanted: Recipe, random: np.random.Generator, _: int) -> tuple[av.Vide
     bits = picture.format.components[0].bits
     for view in _views(picture):
         view[:] = random.integers(0, 1 << bits, view.shape)
+    _tag(picture, wanted.tags)
+    return picture, planes_of(picture)
+
+
+def _shot(wanted: Recipe, _: np.random.Generator, number: int) -> tuple[av.VideoFrame, list[NDArray[Any]]]:
+    shot, place = divmod(number, wanted.shot_length or 1)
+    blocks = np.random.default_rng(shot).integers(30, 226, (wanted.height // 8 + 1, wanted.width // 4))
+    luma = blocks.repeat(8, axis=0).repeat(8, axis=1)[: wanted.height, place : place + wanted.width]
+    picture = av.VideoFrame(wanted.width, wanted.height, wanted.pix_fmt)
+    bits = picture.format.components[0].bits
+    for index, view in enumerate(_views(picture)):
+        view[:] = luma << (bits - 8) if index == 0 else 1 << (bits - 1)
     _tag(picture, wanted.tags)
     return picture, planes_of(picture)
 

@@ -1,6 +1,6 @@
 """Where the colour comes from: this process or a server."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from kinema_client import Client, Model, Tls
 from kinema_client.choices import PhotoChoices
+from kinema_client.commands.fingerprint import Fingerprint, fingerprint_of_choices, fingerprint_of_programs
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine, Precision
-from kinema_core.engines.select import open_engine
+from kinema_core.engines.retry import RetryingEngine
+from kinema_core.engines.select import ENGINES, open_engine
 from kinema_core.errors import InvalidInputError
-from kinema_core.frames import ColorFrame, LumaFrame
+from kinema_core.frames import LumaFrame
 from kinema_core.media.photos import decode_photo
 from kinema_core.media.reader import FilmReader
-from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo
+from kinema_core.pipeline import Colorizer, Options, Step, colorize_photo, colorize_steps
 
 
 class Backend(Protocol):
@@ -26,66 +28,114 @@ class Backend(Protocol):
 
     description: str
     """For people: which model, and what runs it."""
+    pauses: Sequence[float]
+    """Seconds to wait before a film that failed is gone on with, for each time that it may be."""
+    keeps_state: bool
+    """Whether a film can be gone on with behind any frame; else only where a new shot begins."""
 
-    def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
-        """Yield a colour frame for every picture of `film`; closing the generator ends all work on the film."""
+    options: Options
+
+    def fingerprint(self) -> Fingerprint:
+        """Write down what the colours depend on."""
+
+    def colorize_film(
+        self, film: FilmReader, frames: Iterable[LumaFrame], state: bytes = b""
+    ) -> Generator[Step, None, None]:
+        """Yield a step for each of `frames`, which are pictures of `film`; closing the generator ends all work on them.
+
+        Args:
+            film: for its size and tags.
+            frames: in order; iterated on another thread.
+            state: what the frame before the first one left, as the state of its step; nothing at the beginning.
+
+        Raises:
+            KinemaError: a frame got no colour; those before it have been yielded.
+            MemoryError: so it is, for want of memory.
+        """
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colorize the lightness of a photograph (H, W, 3), sRGB."""
 
 
 class LocalBackend:
-    """Colorizes in this process."""
+    """Colorizes in this process; the engine is one that tries again by itself."""
+
+    pauses: Sequence[float] = (0.0,)
+    keeps_state = True
 
     def __init__(self, bundle: Bundle, engine: Engine, options: Options) -> None:
         self._manifest = bundle.manifest
+        self._digest = bundle.digest
         self._engine = engine
-        self._options = options
+        self.options = options
         self.description = f"{bundle.manifest.name} {bundle.manifest.version} on {engine.name} {engine.precision}"
 
-    def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
+    def fingerprint(self) -> Fingerprint:
+        """Write down model, engine and options."""
+        engine = {"model": self._digest, "engine": self._engine.name, "precision": self._engine.precision}
+        distributions = (self._engine.name,) if self._engine.name in ENGINES else ()
+        return engine | fingerprint_of_choices(self.options) | fingerprint_of_programs(*distributions)
+
+    def colorize_film(
+        self, film: FilmReader, frames: Iterable[LumaFrame], state: bytes = b""
+    ) -> Generator[Step, None, None]:
         """Colorize as Backend says; the stages overlap on threads."""
         colorizer = Colorizer(
-            self._manifest, height=film.height, width=film.width, tags=film.tags, options=self._options
+            self._manifest, height=film.height, width=film.width, tags=film.tags, options=self.options
         )
-        with closing(colorize_frames(_frames_of(film, self._options), colorizer, self._engine)) as frames:
-            yield from frames
+        if state:
+            colorizer.import_state(state)
+        with closing(colorize_steps(frames, colorizer, self._engine)) as steps:
+            yield from steps
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colorize as Backend says."""
-        return colorize_photo(rgb, self._engine, self._manifest, self._options)
+        return colorize_photo(rgb, self._engine, self._manifest, self.options)
 
 
 class ServerBackend:
-    """Colorizes through a server."""
+    """Colorizes through a server, which keeps what one frame leaves to the next for as long as a stream lasts."""
+
+    pauses: Sequence[float] = (1.0, 5.0, 25.0)
+    keeps_state = False
 
     def __init__(self, client: Client, target: str, model: Model, options: Options) -> None:
         self._client = client
         self._model = model.name
-        self._options = options
+        self._digest = model.digest
+        self.options = options
         self.description = f"{model.name} {model.version} at {target}"
 
-    def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
+    def fingerprint(self) -> Fingerprint:
+        """Write down model and options; the engine is the server's business."""
+        served = {"model": self._digest, "engine": "a server's"}
+        return served | fingerprint_of_choices(self.options) | fingerprint_of_programs()
+
+    def colorize_film(
+        self,
+        film: FilmReader,  # noqa: ARG002  # the frames say it all
+        frames: Iterable[LumaFrame],
+        state: bytes = b"",
+    ) -> Generator[Step, None, None]:
         """Colorize as Backend says; the luma goes up and chroma comes down."""
-        yield from self._client.colorize_frames(
-            _frames_of(film, self._options),
-            smoothing=self._options.smoothing,
-            **choices_of(self._options, self._model),
+        assert not state, "nobody has a server's state"
+        stream = self._client.colorize_frames(
+            frames,
+            smoothing=self.options.smoothing,
+            **choices_of(self.options, self._model),
         )
+        with closing(iter(stream)) as colored:
+            for frame in colored:
+                yield Step(frame, bool(stream.is_cut), {})
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colorize as Backend says."""
         # PNG, whatever the photo was: the server need not know its format, and gets its pixels as they are to be seen.
         _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
         answer = self._client.colorize_image(
-            encoded.tobytes(), output_format="png", **choices_of(self._options, self._model)
+            encoded.tobytes(), output_format="png", **choices_of(self.options, self._model)
         )
         return decode_photo(answer, name="the server's answer")
-
-
-def _frames_of(film: FilmReader, options: Options) -> Iterable[LumaFrame]:
-    """Read the film with its own chroma where colour is to be kept, else without."""
-    return film.frames_with_chroma() if options.keep_colour else film
 
 
 def choices_of(options: Options, model: str) -> PhotoChoices:
@@ -113,7 +163,9 @@ def local_backend(
         EngineError: the engine cannot run here, or not with this model.
     """
     bundle = load_bundle(model)
-    engine = open_engine(bundle, engine_name, precision=precision).engine
+    chosen = open_engine(bundle, engine_name, precision=precision).engine
+    # Again the one that was chosen: another's last bits are others, and the film's colours would change.
+    engine = RetryingEngine(chosen, lambda: open_engine(bundle, chosen.name, precision=precision).engine)
     try:
         yield LocalBackend(bundle, engine, options)
     finally:

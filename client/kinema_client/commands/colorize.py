@@ -103,6 +103,9 @@ def colorize(
     ] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Write grey and colour side by side.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Drop what an interrupted run has kept, and begin anew.")
+    ] = False,
 ) -> None:
     """Colorize a film, a photo or a folder of photos."""
     if server is not None and (engine != "auto" or precision != "f32"):
@@ -132,6 +135,7 @@ def colorize(
             is_lenient=lenient,
             is_compared=compare,
             overwrite=force,
+            restart=restart,
         )
         job = plan(source, target, choices)
         options = Options(
@@ -150,9 +154,9 @@ def colorize(
             else _open_remote(server, model, options, (tls_ca, tls_cert, tls_key) if tls else None, api_key)
         ) as backend:
             job(backend)
-    except KeyboardInterrupt:
-        where = "" if target == PIPE else f"; nothing was written under {target}"
-        typer.echo(f"interrupted{where}", err=True)
+    except KeyboardInterrupt as err:
+        where = [] if target == PIPE else [f"nothing was written under {target}"]
+        typer.echo("; ".join(["interrupted", *where, *getattr(err, "__notes__", ())]), err=True)
         raise typer.Exit(130) from None
 
 

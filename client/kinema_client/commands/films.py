@@ -1,86 +1,54 @@
 """`kinema colorize` on a film."""
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from fractions import Fraction
+from pathlib import Path
 
 import typer
 
 from kinema_client.commands.backends import Backend
-from kinema_client.commands.compare import beside_grey, width_beside_grey
+from kinema_client.commands.colored_steps import colored_steps, frames_of, naming_frame
+from kinema_client.commands.compare import beside_grey
+from kinema_client.commands.film_choices import FilmChoices, Outcome, open_film, open_writer
 from kinema_client.commands.progress import WorkProgress
+from kinema_client.commands.segmented_film import colorize_in_segments
 from kinema_core.ctrl_c import held_ctrl_c
-from kinema_core.errors import InvalidInputError
-from kinema_core.media.deinterlacer import Deinterlace
-from kinema_core.media.encoders import DEFAULT_CODEC
 from kinema_core.media.image_sequence import is_pattern
-from kinema_core.media.png_writer import PngWriter
-from kinema_core.media.reader import FilmReader
-from kinema_core.media.writer import FilmWriter
 
+__all__ = ["FilmChoices", "colorize_film"]
 
-@dataclass(frozen=True, slots=True)
-class FilmChoices:
-    """How a film is read and written."""
-
-    codec: str | None = None
-    """One of `encoders.CODECS`; None for the default, and for numbered pictures, which are PNG."""
-    crf: int | None = None
-    """Quality of a lossy codec; None for its default."""
-    preset: str | None = None
-    """Speed of a lossy encoder; None for its default."""
-    deinterlace: Deinterlace = Deinterlace.AUTO
-    frame_rate: Fraction | None = None
-    """Of numbered pictures that come in; None for the default."""
-    is_lenient: bool = False
-    """Whether what cannot be decoded or carried over is left out."""
-    is_compared: bool = False
-    """Whether grey and colour are put side by side."""
-    overwrite: bool = False
+PIPE = "-"
 
 
 def colorize_film(backend: Backend, source: str, target: str, choices: FilmChoices) -> None:
     """Colorize the film `source` into `target`, and say what was done.
 
-    Both are paths, numbered pictures as in `scan_%05d.png`, or "-" for a pipe.
+    Both are paths, numbered pictures as in `scan_%05d.png`, or "-" for a pipe. From files to a file the film is made in
+    segments, and what is finished is kept whatever happens.
 
     Raises:
-        KinemaError: reading, colorizing or writing failed; nothing is left of `target`.
+        KinemaError: reading, colorizing or writing failed; there is no `target`, and a note says what is kept.
     """
+    can_resume = target != PIPE and not is_pattern(target) and (Path(source).is_file() or is_pattern(source))
+    work = colorize_in_segments if can_resume else _colorize_in_one_pass
+    outcome = work(backend, source, target, choices)
+    progress, kept = outcome.progress, f" ({outcome.num_kept} kept from before)" if outcome.num_kept else ""
+    done = f"{progress.num_done} frames{kept} in {progress.seconds:.1f} s, {progress.rate:.1f} frames/s"
+    if outcome.num_left_out:
+        done += f", {outcome.num_left_out} left out"
+    name = "standard output" if target == PIPE else target
+    typer.echo(f"{name}: {done} ({backend.description})", err=target == PIPE)
+
+
+def _colorize_in_one_pass(backend: Backend, source: str, target: str, choices: FilmChoices) -> Outcome:
     with ExitStack() as stack:
-        film = stack.enter_context(
-            FilmReader(
-                source,
-                deinterlace=choices.deinterlace,
-                frame_rate=choices.frame_rate,
-                is_lenient=choices.is_lenient,
-            )
-        )
+        film = stack.enter_context(open_film(source, choices))
         with held_ctrl_c():  # or a file would be left
-            writer = _open_writer(film, target, choices)
+            writer = open_writer(film, target, choices)
             stack.enter_context(writer)
         progress = stack.enter_context(WorkProgress(film.name, "frames", film.num_frames))
-        for frame in stack.enter_context(closing(backend.colorize_film(film))):
-            writer.write(beside_grey(frame) if choices.is_compared else frame)
+        steps = colored_steps(backend, film, frames_of(film, backend))
+        for number, step in enumerate(stack.enter_context(closing(steps))):
+            with naming_frame(film, number, step):
+                writer.write(beside_grey(step.frame) if choices.is_compared else step.frame)
             progress.advance()
-    done = f"{progress.num_done} frames in {progress.seconds:.1f} s, {progress.rate:.1f} frames/s"
-    if film.num_damaged:
-        done += f", {film.num_damaged} left out"
-    typer.echo(f"{writer.name}: {done} ({backend.description})", err=target == "-")
-
-
-def _open_writer(film: FilmReader, target: str, choices: FilmChoices) -> FilmWriter | PngWriter:
-    if is_pattern(target):
-        if (choices.codec, choices.crf, choices.preset) != (None, None, None):
-            raise InvalidInputError("codec", "numbered pictures are PNG; leave out --codec, --crf and --preset")
-        return PngWriter.like(film, target, overwrite=choices.overwrite)
-    return FilmWriter.like(
-        film,
-        target,
-        width=width_beside_grey(film.width) if choices.is_compared else None,
-        codec=choices.codec or DEFAULT_CODEC,
-        crf=choices.crf,
-        preset=choices.preset,
-        is_lenient=choices.is_lenient,
-        overwrite=choices.overwrite,
-    )
+    return Outcome(progress, 0, film.num_damaged)

@@ -46,6 +46,7 @@ class WorkProgress:
             self._bar = _bar(unit, Console(file=self._stream))
             self._task = self._bar.add_task(Text(name).markup, total=total)
         self._began = self._last_line = clock()
+        self._num_advanced = 0
         self.num_done = 0
 
     @property
@@ -55,12 +56,19 @@ class WorkProgress:
 
     @property
     def rate(self) -> float:
-        """How many were done a second, in the mean."""
-        return self.num_done / max(self.seconds, 1e-9)
+        """How many were done a second, in the mean; what was there before does not count."""
+        return self._num_advanced / max(self.seconds, 1e-9)
+
+    def begin_at(self, num_done: int) -> None:
+        """Go on behind so many that are done already."""
+        self.num_done = num_done
+        if self._bar is not None:
+            self._bar.update(self._task, completed=num_done)
 
     def advance(self) -> None:
         """Count one more."""
         self.num_done += 1
+        self._num_advanced += 1
         if self._bar is not None:
             self._bar.advance(self._task)
         elif self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:

@@ -34,6 +34,11 @@ INPUT: Final = "lightness"
 OUTPUT: Final = "ab"
 """What the model's one input and one output are called in the ONNX file."""
 
+MAX_AB: Final = 1000.0
+"""Lab units; the colours of sRGB end at 128."""
+MIN_CONTENT: Final = 20.0
+"""L* between the darkest and the lightest pixel; where there is less, a quantized model may round to no colour."""
+
 Precision = Literal["f32", "bf16", "int8"]
 """What the model is computed in; its input and output are float32 either way.
 
@@ -121,6 +126,26 @@ def check_ab(ab: F32) -> F32:
     if not np.isfinite(ab).all():
         raise EngineError("the model returned values that are not finite; try another engine or precision f32")
     return ab
+
+
+def check_colour(ab: F32, lightness: F32) -> None:
+    """Refuse numbers that are no colours, before a frame comes out grey or garish without a word.
+
+    Args:
+        ab: (B, 2, h/s, w/s), Lab units, as an engine returned it.
+        lightness: (B, 1, h, w), L* 0-100, what it was given.
+
+    Raises:
+        EngineError: ab is of another number of pictures or another shape, further out than any colour, or zero
+            throughout where the picture shows something.
+    """
+    stride = lightness.shape[2] // max(1, ab.shape[2]) if ab.ndim == 4 else 0
+    if not stride or ab.shape != (len(lightness), 2, *(side // stride for side in lightness.shape[2:])):
+        raise EngineError(f"the model returned {ab.shape} for a picture of {lightness.shape}")
+    if not float(np.abs(ab).max()) <= MAX_AB:  # NaN fails too
+        raise EngineError(f"the model returned ab beyond {MAX_AB:g}, which is no colour")
+    if not ab.any() and float(np.ptp(lightness)) > MIN_CONTENT:
+        raise EngineError("the model returned no colour at all")
 
 
 def check_engine(engine: Engine, manifest: Manifest) -> None:

@@ -140,6 +140,25 @@ class Demuxer:
         self._check_complete()
         self._note_missing(None)
 
+    def pass_packets(self) -> None:
+        """Go on to the end of the film for the packets of its other streams alone, after the first picture at most.
+
+        Raises:
+            MediaError: the film cannot be read on.
+        """
+        packets = self.container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as err:
+                if self._may_end_here(err):
+                    return
+                raise self._damage(err.strerror) from err
+            if packet is None:
+                return
+            if packet.stream.index != self.stream.index and packet.size:
+                self._pass_on(packet)
+
     def close(self) -> None:
         """Close the container; more than once does no harm."""
         self.container.close()

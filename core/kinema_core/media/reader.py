@@ -217,6 +217,19 @@ class FilmReader:
             luma, cb, cr = self._planes.luma_and_chroma(frame)
             yield ColorFrame(luma, cb, cr, pts, self.time_base, self.tags)
 
+    def pass_packets(self) -> None:
+        """Read the film to its end without decoding its pictures, for the sink of `hand_packets_to` alone.
+
+        Raises:
+            InvalidInputError: the film was read already.
+            MediaError: it cannot be read on.
+        """
+        if self._first is None:
+            raise InvalidInputError("film", "can be read once; open it again to read it again")
+        self._first = None
+        self._demuxer.release()
+        self._demuxer.pass_packets()
+
     def close(self) -> None:
         """Close the film, when no thread reads it any more; more than once does no harm."""
         self._demuxer.close()

@@ -37,8 +37,16 @@ class StreamCopies:
     is lenient. Data streams are left out: those of timecodes and chapters FFmpeg writes again from the tags.
     """
 
-    def __init__(self, reader: FilmReader, container: OutputContainer, *, is_lenient: bool = False) -> None:
+    def __init__(
+        self, reader: FilmReader, container: OutputContainer, *, is_lenient: bool = False, is_told: bool = False
+    ) -> None:
         """Add a stream to `container` for each that can be copied; its header must not have been written.
+
+        Args:
+            reader: the film.
+            container: the new one.
+            is_lenient: whether sound and subtitles that cannot be copied are left out.
+            is_told: whether what is left out was told before.
 
         Raises:
             MediaError: sound or subtitles cannot be copied, and `is_lenient` is False.
@@ -59,10 +67,16 @@ class StreamCopies:
                     f"stream {stream.index} of {reader.name} ({kind}) cannot be carried over: {reason}; "
                     "write .mkv, which holds most streams, or say --lenient to leave it out"
                 )
-            _log.warning(
-                "stream_not_copied index=%d kind=%s reason='%s' advice='.mkv holds most streams'",
+            level = logging.DEBUG if is_told else logging.WARNING
+            _log.log(
+                level, "stream_not_copied index=%d kind=%s reason='%s' advice='.mkv holds most streams'",
                 stream.index, kind, reason,
             )  # fmt: skip
+
+    @property
+    def converts_subtitles(self) -> bool:
+        """Whether some subtitles are copied in another codec."""
+        return bool(self._converters)
 
     def readdress(self, packet: Packet[Stream]) -> Packet[Stream] | None:
         """Make `packet` one of the new container, or give the one that stands for it; None where there is none.

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -14,22 +14,21 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import av
-from av.codec.codec import UnknownCodecError
-from av.codec.context import ThreadType
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from kinema_core.errors import InvalidInputError, MediaError
+from kinema_core.errors import InvalidInputError, KinemaError, MediaError
 from kinema_core.frames import ColorFrame, ColorTags, check_size
-from kinema_core.media.color_tags import write_tags
-from kinema_core.media.encoders import DEFAULT_CODEC, Encoder, choose_encoder, fill_picture
+from kinema_core.media.encoders import DEFAULT_CODEC, Encoder, choose_encoder
 from kinema_core.media.ffmpeg_errors import ffmpeg_errors
 from kinema_core.media.matroska_aspect import reserve_aspect, write_aspect
 from kinema_core.media.output_file import PartialFile
+from kinema_core.media.picture_encoder import PictureEncoder
 from kinema_core.media.read_back import check_written
 from kinema_core.media.reader import FilmReader
+from kinema_core.media.segments import Segment, joined_packets
 from kinema_core.media.stream_copy import StreamCopies, copied_metadata
 
 _log = logging.getLogger(__name__)
@@ -41,7 +40,6 @@ _STREAMED = (".m4v", ".mp4")
 _MAX_WAIT_MICROSECONDS = 2_000_000
 """How long FFmpeg holds pictures back for the next subtitle or the rest of a sound that has ended; left to itself ten
 seconds, which of a lossless film of 4096 pixels are gigabytes."""
-_DEFAULT_RATE = Fraction(25)
 
 
 class FilmWriter:
@@ -71,6 +69,7 @@ class FilmWriter:
         preset: str | None = None,
         copy_from: FilmReader | None = None,
         is_lenient: bool = False,
+        is_told: bool = False,
         overwrite: bool = False,
     ) -> None:
         """Open the film and write its header.
@@ -89,6 +88,7 @@ class FilmWriter:
             copy_from: the film that the frames are made of.
             is_lenient: whether its sound and subtitles are left out, with a warning, where the container cannot hold
                 them.
+            is_told: whether that was told before, and need not be again.
             overwrite: whether a file of that name may be replaced.
 
         Raises:
@@ -99,15 +99,16 @@ class FilmWriter:
         """
         check_size(height, width, field="film")
         self._shape = (height, width)
-        self._time_base = time_base
         self._tags = tags
-        self._rate = average_rate or _DEFAULT_RATE
         self._encoder = choose_encoder(codec, height=height, width=width, tags=tags, crf=crf, preset=preset)
         self._copies: StreamCopies | None = None
         self._aspect_to_write: Fraction | None = None
         self._lock = threading.Lock()
         self._is_open = True
-        self._last_pts: int | None = None
+        self._is_rehearsal = False
+        self._time_base = time_base
+        self._ready_made: Iterator[Packet[Any]] | None = None
+        self._next_picture: Packet[Any] | None = None
         self.num_frames = 0
         """How many frames were written so far."""
         self._file: PartialFile | None = None
@@ -122,9 +123,18 @@ class FilmWriter:
         self._container: OutputContainer | None = None
         try:
             self._container = container = _open(target, time_base, self._encoder)
-            self._stream = self._add_video(container, copy_from)
+            self._pictures = PictureEncoder(
+                container,
+                self._encoder,
+                name=self.name,
+                shape=self._shape,
+                time_base=time_base,
+                average_rate=average_rate,
+                tags=tags,
+            )
             if copy_from is not None:
-                self._carry_over(copy_from, container, is_lenient=is_lenient)
+                self._shape_as(copy_from, self._pictures.stream, container)
+                self._carry_over(copy_from, container, is_lenient=is_lenient, is_told=is_told)
             advice = f"does it hold {codec}? .mkv holds every codec and most streams"
             with ffmpeg_errors(f"{self.name} cannot be begun", advice=advice):
                 container.start_encoding()
@@ -133,7 +143,7 @@ class FilmWriter:
             raise
 
     @classmethod
-    def like(
+    def like(  # noqa: PLR0913  # the constructor's
         cls,
         film: FilmReader,
         path: str | os.PathLike[str] | BinaryIO,
@@ -143,6 +153,7 @@ class FilmWriter:
         crf: int | None = None,
         preset: str | None = None,
         is_lenient: bool = False,
+        is_told: bool = False,
         overwrite: bool = False,
     ) -> Self:
         """Open a film of the size (but for `width`, if given), time and tags of `film`, and take all else of it along.
@@ -161,6 +172,7 @@ class FilmWriter:
             preset=preset,
             copy_from=film,
             is_lenient=is_lenient,
+            is_told=is_told,
             overwrite=overwrite,
         )
 
@@ -171,15 +183,46 @@ class FilmWriter:
             InvalidInputError: its size, tags or time base are not the film's, or its pts does not rise.
             MediaError: it cannot be encoded or written, for instance for want of space.
         """
-        self._check(frame)
-        picture = fill_picture(frame, self._encoder.pix_fmt)
-        picture.pts = self._last_pts = frame.pts
-        picture.time_base = self._time_base
-        # MP4 takes the last frame's duration from here; all others' from the next frame's pts.
-        picture.duration = max(1, round(1 / (self._rate * self._time_base)))
-        write_tags(picture, self._tags)
-        self._encode(picture)
+        if not self._is_open:
+            raise InvalidInputError("frame", f"{self.name} is closed; write before that")
+        packets = self._pictures.encode(frame)
+        with self._lock:
+            self._mux(packets)
         self.num_frames += 1
+
+    @property
+    def converts_subtitles(self) -> bool:
+        """Whether there are subtitles that the container holds in another codec only."""
+        return self._copies is not None and self._copies.converts_subtitles
+
+    def rehearse(self, film: FilmReader) -> None:
+        """Convert every subtitle of `film`, which this writer copies from, and drop the writer.
+
+        Raises:
+            MediaError: one cannot be converted, and the writer is not lenient.
+        """
+        self._is_rehearsal = True
+        film.pass_packets()
+        self.abort()
+
+    def join(self, film: FilmReader, segments: Sequence[tuple[Path, Segment]]) -> None:
+        """Write pictures that are encoded already, in place of `write`, and all else of `film`.
+
+        Args:
+            film: the one that this writer copies from; it is read to its end, its pictures are not decoded.
+            segments: with their files, all of them, in order; encoded by the same choices as this film's.
+
+        Raises:
+            MediaError: a segment cannot be read, or is of another encoder.
+        """
+        if any(segment.extradata != self._pictures.extradata for _, segment in segments):
+            raise MediaError(f"{self.name}: its segments are of another encoder; say --restart to make them again")
+        self._ready_made = joined_packets(segments, self._time_base)
+        self._next_picture = next(self._ready_made, None)
+        if film.other_streams:
+            film.pass_packets()
+        with self._lock:
+            self._mux_pictures(None)
 
     def close(self) -> None:
         """Finish the film and give it its name; after an abort, do nothing.
@@ -195,7 +238,10 @@ class FilmWriter:
             self.abort()
             raise MediaError(f"{self.name}: not one frame was written, so there is no film")
         try:
-            self._encode(None)
+            if self._ready_made is None:
+                packets = self._pictures.finish()
+                with self._lock:
+                    self._mux(packets)
             self._close_container()
         except BaseException:
             self.abort()
@@ -217,7 +263,7 @@ class FilmWriter:
 
     def abort(self) -> None:
         """Drop the film; nothing of it is left, but for what went to standard output already."""
-        with suppress(MediaError):  # FFmpeg tries to end the file well before it lets go; on a full disk it cannot
+        with suppress(KinemaError):  # FFmpeg tries to end the file well before it lets go; on a full disk it cannot
             self._close_container()
         if self._file is not None:
             self._file.discard()
@@ -237,20 +283,6 @@ class FilmWriter:
             if self._container is not None:
                 self._container.close()
 
-    def _add_video(self, container: OutputContainer, source: FilmReader | None) -> VideoStream:
-        stream = _add_stream(container, self._encoder, self._rate, self.name)
-        stream.height, stream.width = self._shape
-        stream.pix_fmt = self._encoder.pix_fmt
-        stream.thread_type = ThreadType.AUTO  # PyAV's own choice would cut each picture in slices, which costs bits
-        stream.codec_context.time_base = self._time_base
-        stream.time_base = self._time_base
-        write_tags(stream.codec_context, self._tags)
-        if self._encoder.codec_tag and "matroska" not in container.format.name:
-            stream.codec_context.codec_tag = self._encoder.codec_tag
-        if source is not None:
-            self._shape_as(source, stream, container)
-        return stream
-
     def _shape_as(self, source: FilmReader, stream: VideoStream, container: OutputContainer) -> None:
         stream.metadata.update(copied_metadata(source.video_metadata))
         stream.set_display_matrix(source.display_matrix)
@@ -266,40 +298,35 @@ class FilmWriter:
         elif not self._encoder.name.startswith("libx26"):  # H.264 and HEVC hold it themselves, too
             _log.warning("pixel_aspect_not_carried name=%s aspect=%s advice='write .mp4'", self.name, aspect)
 
-    def _carry_over(self, source: FilmReader, container: OutputContainer, *, is_lenient: bool) -> None:
+    def _carry_over(self, source: FilmReader, container: OutputContainer, *, is_lenient: bool, is_told: bool) -> None:
         container.metadata.update(copied_metadata(source.metadata))
         container.set_chapters(source.chapters)
-        self._copies = StreamCopies(source, container, is_lenient=is_lenient)
+        self._copies = StreamCopies(source, container, is_lenient=is_lenient, is_told=is_told)
         source.hand_packets_to(self._take)
 
     def _take(self, packet: Packet[Stream]) -> None:
         """Write a packet that the reader passes; FFmpeg holds it back until its turn."""
         with self._lock:
-            if self._is_open and self._copies is not None:
-                readdressed = self._copies.readdress(packet)
-                self._mux([readdressed] if readdressed is not None else [])
+            if not self._is_open or self._copies is None:
+                return
+            readdressed = self._copies.readdress(packet)
+            if readdressed is None or self._is_rehearsal:
+                return
+            self._mux_pictures(readdressed)
+            self._mux([readdressed])
 
-    def _check(self, frame: ColorFrame) -> None:
-        if not self._is_open:
-            raise InvalidInputError("frame", f"{self.name} is closed; write before that")
-        if frame.luma.shape != self._shape:
-            raise InvalidInputError("frame.luma", f"must be {self._shape} like the film, got {frame.luma.shape}")
-        if frame.tags != self._tags:
-            raise InvalidInputError("frame.tags", f"must be the film's, {self._tags}, got {frame.tags}")
-        if frame.time_base != self._time_base:
-            raise InvalidInputError("frame.time_base", f"must be the film's, {self._time_base}, got {frame.time_base}")
-        if self._last_pts is not None and frame.pts <= self._last_pts:
-            raise InvalidInputError("frame.pts", f"must be above the last one, {self._last_pts}, got {frame.pts}")
-
-    def _encode(self, picture: av.VideoFrame | None) -> None:
-        with ffmpeg_errors(f"{self.name}: frame {self.num_frames} cannot be encoded"):
-            packets = self._stream.encode(picture)
-        if picture is None and self.num_frames <= 2 and self._encoder.name == "libx265":
-            # x265 learns its delay from the third picture; without one, its decoding times are left uninitialized.
-            for packet in packets:
-                packet.dts = packet.pts
-        with self._lock:
-            self._mux(packets)
+    def _mux_pictures(self, until: Packet[Any] | None) -> None:
+        """Write the ready-made pictures that are decoded up to the time of a packet, or all of them."""
+        end = None if until is None or until.dts is None else until.dts * Fraction(until.time_base)
+        while self._next_picture is not None and self._ready_made is not None:
+            packet = self._next_picture
+            assert packet.dts is not None, "that of a joined film is computed"
+            if until is not None and (end is None or packet.dts * self._time_base > end):
+                return
+            packet.stream = self._pictures.stream
+            self._mux([packet])
+            self.num_frames += 1
+            self._next_picture = next(self._ready_made, None)
 
     def _mux(self, packets: Sequence[Packet[Any]]) -> None:
         assert self._container is not None, "only an open film is written to"
@@ -328,14 +355,3 @@ def _open(target: PartialFile | str | BinaryIO, time_base: Fraction, encoder: En
     if suffix in _STREAMED:
         options["movflags"] = "faststart"
     return av.open(f"file:{target.partial}", "w", container_options=options)
-
-
-def _add_stream(container: OutputContainer, encoder: Encoder, rate: Fraction, name: str) -> VideoStream:
-    try:
-        stream = container.add_stream(encoder.name, rate=rate, options=encoder.options)
-    except UnknownCodecError as err:
-        raise MediaError(f"this FFmpeg has no {encoder.name}; choose another codec") from err
-    except ValueError as err:  # PyAV's "format does not support codec"
-        raise MediaError(f"{name}: its container cannot hold {encoder.name}; .mkv holds every codec") from err
-    assert isinstance(stream, VideoStream)
-    return stream

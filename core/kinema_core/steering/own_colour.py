@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kinema_core.color import rgb_to_lab, ycbcr_to_rgb
 from kinema_core.frames import ColorTags, Plane
+from kinema_core.temporal.state import StateReader, Value
 
 F32: TypeAlias = NDArray[np.float32]
 
@@ -75,6 +76,20 @@ class ColourShots:
         else:
             self._is_colour = self._mean > COLOUR_RESIDUAL * HYSTERESIS
         return self._is_colour
+
+    def snapshot(self) -> dict[str, Value]:
+        """Give what the frames so far leave to the next."""
+        return {"mean": self._mean, "is_colour": int(self._is_colour)}
+
+    def restore(self, state: StateReader, prefix: str = "") -> None:
+        """Go on behind the frames that `snapshot` was taken after.
+
+        Raises:
+            InvalidInputError: it is not such a state.
+        """
+        is_colour = bool(state.integer(f"{prefix}is_colour"))
+        mean = state.number(f"{prefix}mean") if state.is_set(f"{prefix}mean") else None
+        self._mean, self._is_colour = mean, is_colour
 
 
 def _residual(lab: F32) -> float:

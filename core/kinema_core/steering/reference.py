@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.color import rgb_to_lab
+from kinema_core.errors import InvalidInputError
 from kinema_core.steering.colour_statistics import ColourStatistics
+from kinema_core.temporal.state import StateReader, Value
 
 F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
@@ -64,7 +66,7 @@ class ReferenceTransfer:
         if is_cut:
             self._num_frames = 0
         self._num_frames = min(self._num_frames + 1, MEMORY)
-        self._moments += (_moments(ab) - self._moments) / self._num_frames
+        self._moments = self._moments + (_moments(ab) - self._moments) / self._num_frames
         mean, covariance = _statistics(self._moments)
         shift = self._mean - mean
         shift *= min(1.0, MAX_SHIFT / max(float(np.linalg.norm(shift)), MAX_SHIFT))
@@ -72,6 +74,21 @@ class ReferenceTransfer:
         offset = mean + shift - matrix @ mean
         moved: F32 = ab @ matrix.T.astype(np.float32) + offset.astype(np.float32)
         return moved
+
+    def snapshot(self) -> dict[str, Value]:
+        """Give what the frames so far leave to the next."""
+        return {"moments": self._moments, "num_frames": self._num_frames}
+
+    def restore(self, state: StateReader, prefix: str = "") -> None:
+        """Go on behind the frames that `snapshot` was taken after.
+
+        Raises:
+            InvalidInputError: it is not such a state.
+        """
+        moments, num_frames = state.array(f"{prefix}moments", np.float64, (5,)), state.integer(f"{prefix}num_frames")
+        if not 0 <= num_frames <= MEMORY:
+            raise InvalidInputError("state", f"has {num_frames} frames of a palette, {MEMORY} at most are allowed")
+        self._moments, self._num_frames = moments, num_frames
 
 
 def _moments(ab: F32) -> F64:

@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.temporal.dissolves import DissolveWatch
-from kinema_core.temporal.thumbnails import MotionFinder, Thumbnail, is_flash_between, likeness, make_thumbnail
+from kinema_core.temporal.state import StateReader, Value
+from kinema_core.temporal.thumbnails import (
+    SHAPE,
+    MotionFinder,
+    Thumbnail,
+    is_flash_between,
+    likeness,
+    make_thumbnail,
+    thumbnail_of,
+)
 
 MIN_LIKENESS: Final = 0.4
 """Neighbours within a shot are more alike than this, neighbours across a cut less: see docs/temporal.md."""
@@ -93,6 +102,57 @@ class CutDetector:
         if self._blank is not None:
             return self._leave_blank(self._blank, previous, current)
         return self._go_on(previous, current)
+
+    def snapshot(self) -> dict[str, Value]:
+        """Give what the frames so far leave to the next."""
+        state: dict[str, Value] = {
+            "index": self._index,
+            "last.kind": self._last.kind.value,
+            "last.start": self._last.start,
+            "last.end": self._last.end,
+            "contrasts": np.array(self._contrasts, np.float64),
+        }
+        for name, thumbnail in self._thumbnails().items():
+            state[name] = thumbnail.lightness
+        if self._blank is not None:
+            state |= {f"blank.{name}": float(getattr(self._blank, name)) for name in _CONTRASTS_OF_BLANK}
+            state |= {f"blank.{name}": int(getattr(self._blank, name)) for name in _COUNTS_OF_BLANK}
+        return state | {f"dissolves.{name}": value for name, value in self._dissolves.snapshot().items()}
+
+    def restore(self, state: StateReader, prefix: str = "") -> None:
+        """Go on behind the frames that `snapshot` was taken after.
+
+        Args:
+            state: what was exported.
+            prefix: of the names in it.
+
+        Raises:
+            InvalidInputError: it is not such a state.
+        """
+        kind = TransitionKind(state.text(f"{prefix}last.kind", tuple(kind.value for kind in TransitionKind)))
+        last = Transition(kind, state.integer(f"{prefix}last.start"), state.integer(f"{prefix}last.end"))
+        index = state.integer(f"{prefix}index")
+        contrasts = state.vector(f"{prefix}contrasts", np.float64, most=NUM_REMEMBERED)
+        previous, shown, before_cut = (
+            thumbnail_of(state.array(prefix + name, np.float32, SHAPE)) if state.has(prefix + name) else None
+            for name in ("previous", "shown", "before_cut")
+        )
+        recent = state.arrays(f"{prefix}recent", np.float32, SHAPE, most=MAX_FLASH)
+        blank = None
+        if state.has(f"{prefix}blank.since"):
+            levels = [state.number(f"{prefix}blank.{name}") for name in _CONTRASTS_OF_BLANK]
+            counts = [state.integer(f"{prefix}blank.{name}") for name in _COUNTS_OF_BLANK]
+            blank = _Blank(counts[0], levels[0], levels[1], bool(counts[1]), counts[2])
+        self._dissolves.restore(state, f"{prefix}dissolves.")
+        self._index, self._last, self._blank = index, last, blank
+        self._previous, self._shown, self._before_cut = previous, shown, before_cut
+        self._recent = deque(map(thumbnail_of, recent), maxlen=MAX_FLASH)
+        self._contrasts = deque(contrasts.tolist(), maxlen=NUM_REMEMBERED)
+
+    def _thumbnails(self) -> dict[str, Thumbnail]:
+        single = {"previous": self._previous, "shown": self._shown, "before_cut": self._before_cut}
+        several = {f"recent.{index}": thumbnail for index, thumbnail in enumerate(self._recent)}
+        return {name: thumbnail for name, thumbnail in (single | several).items() if thumbnail is not None}
 
     def _go_on(self, previous: Thumbnail, current: Thumbnail) -> Transition | None:
         """Take a frame behind one with content."""
@@ -195,6 +255,10 @@ class CutDetector:
 
     def _shot_contrast(self) -> float:
         return float(np.percentile(self._contrasts, 80)) if self._contrasts else 0.0
+
+
+_CONTRASTS_OF_BLANK: Final = ("first_contrast", "least_contrast")
+_COUNTS_OF_BLANK: Final = ("since", "is_doubted_cut", "num_alike")
 
 
 @dataclass(slots=True)

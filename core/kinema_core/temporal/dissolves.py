@@ -6,7 +6,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_core.temporal.thumbnails import Motion, MotionFinder, Thumbnail, correlation, likeness
+from kinema_core.temporal.state import StateReader, Value
+from kinema_core.temporal.thumbnails import (
+    COARSE_SIZE,
+    SHAPE,
+    Motion,
+    MotionFinder,
+    Thumbnail,
+    correlation,
+    likeness,
+    thumbnail_of,
+)
 
 F32 = NDArray[np.float32]
 
@@ -15,6 +25,8 @@ LONGEST: Final = 40
 """Frames over which a dissolve is looked for."""
 EVERY: Final = 5
 """Frames after which another picture is carried along."""
+MAX_CARRIED: Final = LONGEST // EVERY + 2
+"""Pictures that are carried at a time, at most."""
 PROBATION: Final = 4
 """Frames after which a carried picture must still resemble the film."""
 MIN_SHARED: Final = 0.25
@@ -42,17 +54,18 @@ class _Carried:
     def __init__(self, thumbnail: Thumbnail) -> None:
         self.origin = thumbnail
         self.age = 0
-        self._plane = np.dstack((thumbnail.detail, np.ones_like(thumbnail.detail)))  # what it shows; where it does
+        self.plane = np.dstack((thumbnail.detail, np.ones_like(thumbnail.detail)))
+        """(54, 96, 2): what it shows; where it does."""
 
     def follow(self, motion: Motion) -> None:
-        self._plane = motion.carry(self._plane)
+        self.plane = motion.carry(self.plane)
         self.age += 1
 
     def resembles(self, current: Thumbnail) -> bool:
-        is_there = self._plane[..., 1] > 0.9
+        is_there = self.plane[..., 1] > 0.9
         if is_there.mean() < MIN_SHARED:
             return True  # nothing speaks against it
-        return correlation(self._plane[is_there, 0], current.detail[is_there]) >= MAX_CARRIED_LIKENESS
+        return correlation(self.plane[is_there, 0], current.detail[is_there]) >= MAX_CARRIED_LIKENESS
 
 
 class DissolveWatch:
@@ -90,6 +103,35 @@ class DissolveWatch:
             if likeness(carried.origin, current, stride) < MAX_ENDS_LIKENESS:
                 return carried.age - first_mixed
         return None
+
+    def snapshot(self) -> dict[str, Value]:
+        """Give what the frames so far leave to the next."""
+        state: dict[str, Value] = {"until_next": self._until_next}
+        state |= {f"coarse.{index}": coarse for index, coarse in enumerate(self._coarse)}
+        for index, carried in enumerate(self._carried):
+            state[f"origin.{index}"] = carried.origin.lightness
+            state[f"plane.{index}"] = carried.plane
+            state[f"age.{index}"] = carried.age
+        return state
+
+    def restore(self, state: StateReader, prefix: str) -> None:
+        """Go on behind the frames that `snapshot` was taken after.
+
+        Raises:
+            InvalidInputError: it is not such a state.
+        """
+        until_next = state.integer(f"{prefix}until_next")
+        coarse_shape = (COARSE_SIZE[0] * COARSE_SIZE[1],)
+        coarse = state.arrays(f"{prefix}coarse", np.float32, coarse_shape, most=LONGEST + 1)
+        carried = []
+        for index, origin in enumerate(state.arrays(f"{prefix}origin", np.float32, SHAPE, most=MAX_CARRIED)):
+            one = _Carried(thumbnail_of(origin))
+            one.plane = state.array(f"{prefix}plane.{index}", np.float32, (*SHAPE, 2))
+            one.age = state.integer(f"{prefix}age.{index}")
+            carried.append(one)
+        self._until_next = until_next
+        self._coarse = deque(coarse, maxlen=LONGEST + 1)
+        self._carried = carried
 
     def _is_of_use(self, carried: _Carried, current: Thumbnail) -> bool:
         """Whether to carry a picture on: a flash or a torn frame resembles even its neighbours too little."""

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema_core.errors import InvalidInputError
 from kinema_core.temporal.exposure import difference_without_flicker
+from kinema_core.temporal.state import StateReader, Value
 
 F32 = NDArray[np.float32]
 
@@ -96,6 +98,39 @@ class Stabilizer:
         """(h, w), frames that make up the last frame's colours, 1 where there is only its own."""
         assert self._state is not None, "there is no frame yet"
         return self._state.num_averaged
+
+    def snapshot(self) -> dict[str, Value]:
+        """Give what the frames so far leave to the next."""
+        state: dict[str, Value] = {"memory": self._memory, "given": self._given, "averaged": self._averaged}
+        if self._state is not None:
+            state |= {name: getattr(self._state, name) for name in ("picture", "lightness", "ab", "num_averaged")}
+        return state
+
+    def restore(self, state: StateReader, shape: tuple[int, int], ab_shape: tuple[int, int], prefix: str = "") -> None:
+        """Go on behind the frames that `snapshot` was taken after.
+
+        Args:
+            state: what was exported.
+            shape: (H, W) of the lightness of every frame.
+            ab_shape: (h, w) of the ab of every frame.
+            prefix: of the names in it.
+
+        Raises:
+            InvalidInputError: it is not such a state, or of another strength or size.
+        """
+        if state.number(f"{prefix}memory") != self._memory:
+            raise InvalidInputError("state", "is of another strength of smoothing")
+        given, averaged = state.number(f"{prefix}given"), state.number(f"{prefix}averaged")
+        left = None
+        if state.has(f"{prefix}ab"):
+            picture_shape = _picture_for_flow(np.zeros(shape, np.float32)).shape
+            left = _State(
+                state.array(f"{prefix}picture", np.uint8, picture_shape),
+                state.array(f"{prefix}lightness", np.float32, ab_shape),
+                state.array(f"{prefix}ab", np.float32, (*ab_shape, 2)),
+                state.array(f"{prefix}num_averaged", np.float32, ab_shape),
+            )
+        self._state, self._given, self._averaged = left, given, averaged
 
     def _carry(self, state: _State, picture: NDArray[np.uint8], lightness: F32) -> tuple[F32, F32]:
         """Move the state along the motion and weigh down the history where the pictures disagree."""

@@ -42,10 +42,17 @@ class Thumbnail:
 
 def make_thumbnail(lightness: F32) -> Thumbnail:
     """Reduce a frame (H, W), L* 0-100."""
-    small = np.asarray(cv2.resize(lightness, SIZE, interpolation=cv2.INTER_AREA), np.float32)
+    return thumbnail_of(np.asarray(cv2.resize(lightness, SIZE, interpolation=cv2.INTER_AREA), np.float32))
+
+
+def thumbnail_of(small: F32) -> Thumbnail:
+    """Make the thumbnail whose lightness is `small` (54, 96)."""
     detail = small - cv2.blur(small, _NEIGHBOURHOOD)
     coarse = cv2.resize(detail, COARSE_SIZE, interpolation=cv2.INTER_AREA).ravel()
     return Thumbnail(small, detail, coarse - coarse.mean(), float(detail.std()))
+
+
+SHAPE: Final = SIZE[::-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
