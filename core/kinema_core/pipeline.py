@@ -5,7 +5,7 @@ luma ─► lightness at the model's size ─► Engine ─► ab ─► smoothe
 """
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -32,6 +32,9 @@ from kinema_core.temporal.stabilizer import Stabilizer
 from kinema_core.upsample import upsample_ab
 
 F32: TypeAlias = NDArray[np.float32]
+OnSmoothed: TypeAlias = Callable[[F32, F32, bool], None]
+"""Is told, frame by frame: lightness (H, W) as the model saw it, ab (h, w, 2) smoothed and of the model's own
+saturation, and whether a new shot begins. It only reads."""
 
 MIN_WORKING_SIZE = 64
 MAX_WORKING_SIZE = 1024
@@ -83,9 +86,16 @@ class Colorizer:
     """Colorize one film or stream; frames come in order. Holds the temporal state, not the engine."""
 
     def __init__(
-        self, manifest: Manifest, *, height: int, width: int, tags: ColorTags, options: Options | None = None
+        self,
+        manifest: Manifest,
+        *,
+        height: int,
+        width: int,
+        tags: ColorTags,
+        options: Options | None = None,
+        on_smoothed: OnSmoothed | None = None,
     ) -> None:
-        """Set up for frames of one size and one set of tags.
+        """Set up for frames of one size and one set of tags; `on_smoothed` is told of every frame.
 
         Raises:
             InvalidInputError: the size is out of bounds.
@@ -98,6 +108,7 @@ class Colorizer:
         """(h, w) of the lightness that the model sees."""
         self._cuts = CutDetector()
         self._stabilizer = Stabilizer(self.options.smoothing)
+        self._on_smoothed = on_smoothed
 
     def prepare(self, frame: LumaFrame) -> Prepared:
         """Make what the model sees; keeps no state, so it may run ahead of `finish`.
@@ -117,6 +128,8 @@ class Colorizer:
             is_cut = prepared.frame.is_cut
         ab = np.ascontiguousarray(ab[0].transpose(1, 2, 0))
         ab = self._stabilizer.smooth(lightness, ab, is_cut=is_cut)
+        if self._on_smoothed is not None:
+            self._on_smoothed(lightness, ab, is_cut)
         if self.options.saturation != 1:
             ab = ab * np.float32(self.options.saturation)
         luma_half = halve_luma(prepared.frame.luma)
