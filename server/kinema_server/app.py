@@ -32,6 +32,7 @@ from kinema_server.scheduler import Scheduler
 from kinema_server.servicer import ColorizerServicer
 from kinema_server.settings import Settings
 from kinema_server.tls import TlsFiles, server_credentials
+from kinema_server.tracing import traced
 from kinema_server.watches import Watches
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ async def running_server(
     A bundle and an engine that are given are used instead of those that the settings name, and stay the caller's.
 
     Raises:
-        StartError: a port is taken or may not be used, or a certificate or the keys cannot be read.
+        StartError: a port is taken or may not be used, a certificate or the keys cannot be read, or tracing is missing.
         BundleError: the model cannot be used.
         EngineUnavailableError: the engine cannot run on this machine.
     """
@@ -95,7 +96,8 @@ async def running_server(
         metrics.watch_scheduler(scheduler, max_places=settings.max_streams, max_video_places=settings.max_videos)
 
         keys = [AccessControl(KeyRing(settings.api_keys))] if settings.api_keys is not None else []
-        server = grpc.aio.server(options=_server_options(settings), interceptors=keys)
+        traces = stack.enter_context(traced(settings.tracing))
+        server = grpc.aio.server(options=_server_options(settings), interceptors=[*traces, *keys])
         pb_grpc.add_ColorizerServicer_to_server(
             ColorizerServicer(settings, bundle, scheduler, metrics, watches), server
         )

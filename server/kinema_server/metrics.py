@@ -52,8 +52,8 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "kinema_stage_seconds",
-            "Seconds in each stage. Queue (the wait for a turn), batch_wait (the wait for others to join) and engine (its"
-            " whole batch's run): every picture, of photographs and films too; the other stages: frames of streams.",
+            "Seconds in each stage. Queue (the wait for a turn), batch_wait (for others to join) and engine (its whole"
+            " batch's run): every picture, of photographs and films too; the other stages: frames of streams.",
             ["stage"],
             buckets=STAGE_SECONDS_BUCKETS,
             registry=registry,
