@@ -1,6 +1,7 @@
 # The server beside a GPU: ONNX Runtime's CUDA build and NVIDIA's libraries, from PyPI; the driver comes from the host.
 # Kinema has no engine yet that uses them: `auto` takes OpenVINO on the CPU, as in the other image, and the metric
-# kinema_engine_info says so. This image is what such an engine will need. From the root of the repository:
+# kinema_engine_info says so. This image is what such an engine will need. NVIDIA's libraries are of the versions that
+# ONNX Runtime asks for, which are ranges: pin the image that you built. From the root of the repository:
 #     docker build -f deploy/images/server-gpu.Dockerfile -t kinema-server-gpu:0.1.0 .
 FROM python:3.12.12-slim-bookworm AS build
 WORKDIR /src
