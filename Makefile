@@ -33,12 +33,13 @@ setup: $(VENV)/.dev ## Install everything for work on Kinema into .venv
 test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="-k frames" narrows them
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(VENV)/.dev proto-check ## Format, lint, types, arrows between packages, protos
+check: $(VENV)/.dev proto-check ## Format, lint, types, arrows between packages, protos, what is in deploy/
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+	$(BIN)/python -m pytest -q -rs tests/deploy
 
 FUZZ_SECONDS ?= 600
 fuzz: $(VENV)/.dev ## Fuzz what strangers can send, FUZZ_SECONDS each; what `make test` does shortly
@@ -74,7 +75,7 @@ $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Kinema with its trainer and development tools into $(VENV) (once; torch is large) ..."
 	@$(PIP_INSTALL) hatchling editables
-	@$(PIP_INSTALL) --no-build-isolation --editable '.[train,dev]'
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[train,tracing,dev]'
 	@touch $(VENV)/.serving $@
 
 $(BIN)/python:

@@ -42,7 +42,7 @@ class Client:
         """Note where the server is.
 
         Args:
-            target: `host:port`.
+            target: `host:port`; or `dns:///host:port`, which spreads the calls over all servers of that name.
             tls: how to encrypt; None for no encryption.
             api_key: for a server that asks for one; sent on encrypted connections only.
 
@@ -155,8 +155,10 @@ class Client:
         return stream
 
 
-def _channel_options(target: str) -> list[tuple[str, int]]:
-    options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+def _channel_options(target: str) -> list[tuple[str, int | str]]:
+    options: list[tuple[str, int | str]] = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    if target.startswith(("dns:", "ipv4:", "ipv6:")):  # names that may stand for several servers
+        options.append(("grpc.lb_policy_name", "round_robin"))
     if target.startswith(("localhost:", "127.", "[::1]:")):
         options.append(("grpc.enable_http_proxy", 0))  # gRPC would ask the proxy for this very machine
     return options

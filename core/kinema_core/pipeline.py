@@ -5,7 +5,7 @@ luma ─► lightness at the model's size ─► Engine ─► ab ─► smoothe
 """
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -38,6 +38,9 @@ from kinema_core.temporal.state import State, Value, state_from_bytes, state_to_
 from kinema_core.upsample import upsample_ab
 
 F32: TypeAlias = NDArray[np.float32]
+OnSmoothed: TypeAlias = Callable[[F32, F32, bool], None]
+"""Is told, frame by frame: lightness (H, W) as the model saw it, ab (h, w, 2) smoothed and of the model's own
+saturation, and whether a new shot begins. It only reads."""
 
 MIN_WORKING_SIZE = 64
 MAX_WORKING_SIZE = 1024
@@ -125,9 +128,16 @@ class Colorizer:
     """Colorize one film or stream; frames come in order. Holds the temporal state, not the engine."""
 
     def __init__(
-        self, manifest: Manifest, *, height: int, width: int, tags: ColorTags, options: Options | None = None
+        self,
+        manifest: Manifest,
+        *,
+        height: int,
+        width: int,
+        tags: ColorTags,
+        options: Options | None = None,
+        on_smoothed: OnSmoothed | None = None,
     ) -> None:
-        """Set up for frames of one size and one set of tags.
+        """Set up for frames of one size and one set of tags; `on_smoothed` is told of every frame.
 
         Raises:
             InvalidInputError: the size is out of bounds.
@@ -143,6 +153,7 @@ class Colorizer:
         self._stabilizer = Stabilizer(self.options.smoothing)
         self._transfer = ReferenceTransfer(self.options.reference) if self.options.reference else None
         self._colour_shots = ColourShots()
+        self._on_smoothed = on_smoothed
 
     def prepare(self, frame: LumaFrame) -> Prepared:
         """Make what the model sees; keeps no state, so it may run ahead of `finish`.
@@ -175,6 +186,8 @@ class Colorizer:
         ab = self._stabilizer.smooth(lightness, ab, is_cut=is_cut)
         if self._transfer is not None:
             ab = self._transfer.apply(ab, is_cut=is_cut)
+        if self._on_smoothed is not None:
+            self._on_smoothed(lightness, ab, is_cut)
         if self.options.saturation != 1:
             ab = ab * np.float32(self.options.saturation)
         luma_half = halve_luma(prepared.frame.luma)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +14,6 @@ import numpy as np
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import start_http_server
 
 from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
@@ -28,10 +27,13 @@ from kinema_server.batching import BatchPlan, measured_plan
 from kinema_server.errors import StartError
 from kinema_server.keys import KeyRing
 from kinema_server.metrics import Metrics
+from kinema_server.operator_pages import operator_pages
 from kinema_server.scheduler import Scheduler
 from kinema_server.servicer import ColorizerServicer
 from kinema_server.settings import Settings
 from kinema_server.tls import TlsFiles, server_credentials
+from kinema_server.tracing import traced
+from kinema_server.watches import Watches
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ async def running_server(
     A bundle and an engine that are given are used instead of those that the settings name, and stay the caller's.
 
     Raises:
-        StartError: a port is taken or may not be used, or a certificate or the keys cannot be read.
+        StartError: a port is taken or may not be used, a certificate or the keys cannot be read, or tracing is missing.
         BundleError: the model cannot be used.
         EngineUnavailableError: the engine cannot run on this machine.
     """
@@ -78,14 +80,27 @@ async def running_server(
             stack.callback(engine.close)
             batching = await asyncio.to_thread(measured_plan, engine, bundle.manifest)
         metrics = Metrics(bundle, engine)
-        metrics_port = stack.enter_context(_metrics_page(settings, metrics))
-        scheduler = await stack.enter_async_context(
-            Scheduler(engine, max_lanes=settings.max_streams, max_videos=settings.max_videos, batching=batching)
+        watches = Watches(metrics)
+        metrics_port = stack.enter_context(
+            operator_pages(settings.host, settings.metrics_port, metrics.registry, watches.rows)
         )
+        scheduler = await stack.enter_async_context(
+            Scheduler(
+                engine,
+                max_lanes=settings.max_streams,
+                max_videos=settings.max_videos,
+                batching=batching,
+                watch=metrics,
+            )
+        )
+        metrics.watch_scheduler(scheduler, max_places=settings.max_streams, max_video_places=settings.max_videos)
 
         keys = [AccessControl(KeyRing(settings.api_keys))] if settings.api_keys is not None else []
-        server = grpc.aio.server(options=_server_options(settings), interceptors=keys)
-        pb_grpc.add_ColorizerServicer_to_server(ColorizerServicer(settings, bundle, scheduler, metrics), server)
+        traces = stack.enter_context(traced(settings.tracing))
+        server = grpc.aio.server(options=_server_options(settings), interceptors=[*traces, *keys])
+        pb_grpc.add_ColorizerServicer_to_server(
+            ColorizerServicer(settings, bundle, scheduler, metrics, watches), server
+        )
         healths = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healths, server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -156,24 +171,6 @@ def _listen(server: grpc.aio.Server, host: str, port: int, tls: TlsFiles | None)
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise StartError(f"cannot listen on {address}: taken by another program, or not this machine's") from error
-
-
-@contextlib.contextmanager
-def _metrics_page(settings: Settings, metrics: Metrics) -> Iterator[int | None]:
-    """Serve the metrics over HTTP, if asked to; yields the port."""
-    if settings.metrics_port is None:
-        yield None
-        return
-    try:
-        page, thread = start_http_server(settings.metrics_port, settings.host, metrics.registry)
-    except OSError as error:
-        raise StartError(f"cannot serve metrics on port {settings.metrics_port}: {error.strerror}") from error
-    try:
-        yield page.server_port
-    finally:
-        page.shutdown()
-        page.server_close()
-        thread.join()
 
 
 def _address(host: str, port: int) -> str:

@@ -1,20 +1,36 @@
-"""Every metric of the server."""
+"""Every metric of the server. docs/operations.md says what each is for."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from kinema_core.bundle import Bundle
 from kinema_core.engines.engine import Engine
-from kinema_server.stream import StageSeconds, Tally
-from kinema_server.videos import Event, Progress
+from kinema_core.quality.live import Reading
+from kinema_server.scheduler import Scheduler, Wait
+from kinema_server.stream import StageSeconds
 
-_BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+FRAME_STAGES = ("preprocess", "temporal", "compose", "send")
+ENGINE_STAGES = ("queue", "batch_wait", "engine")
+OUTCOMES = ("colorized", "dropped", "failed", "left_out")
+
+# Where the buckets lie was measured: benchmarks/latencies.py, with its numbers in benchmarks/RESULTS.md.
+STAGE_SECONDS_BUCKETS = (
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7, 10
+)  # fmt: skip
+FRAME_SECONDS_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7, 10, 15)
+PHOTO_SECONDS_BUCKETS = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
+BATCH_BUCKETS = (1, 2, 4, 8, 16)  # batching.SIZES
+COLOURFULNESS_BUCKETS = (1, 2, 4, 8, 12, 16, 20, 25, 30, 40, 60)
+FLICKER_BUCKETS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 4)
+
+_CGROUP_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 class Metrics:
-    """The metrics of one server, in a registry of their own."""
+    """The metrics of one server, in a registry of their own. Is the scheduler's EngineWatch."""
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         self.registry = registry = CollectorRegistry()
@@ -24,58 +40,139 @@ class Metrics:
         )
         self.frames = Counter(
             "kinema_frames_total",
-            "Frames that were received: colorized, or dropped because the client left or the stream failed.",
+            "Frames of streams and films: colorized; dropped because the client left; failed with their stream; left"
+            " out of a film because they were damaged.",
             ["outcome"],
             registry=registry,
         )
-        for outcome in ("colorized", "dropped"):
+        for outcome in OUTCOMES:
             self.frames.labels(outcome)
-        self.streams = Gauge("kinema_streams", "Streams that are open.", registry=registry)
+        self.scene_cuts = Counter(
+            "kinema_scene_cuts_total", "Shots that began behind the first of a stream or film.", registry=registry
+        )
         self.stage_seconds = Histogram(
             "kinema_stage_seconds",
-            "Seconds that a frame spent in each stage; queue is the wait for the engine.",
+            "Seconds in each stage. Queue (the wait for a turn), batch_wait (for others to join) and engine (its whole"
+            " batch's run): every picture, of photographs and films too; the other stages: frames of streams.",
             ["stage"],
-            buckets=_BUCKETS_SECONDS,
+            buckets=STAGE_SECONDS_BUCKETS,
             registry=registry,
         )
-        info = Info("kinema_engine", "The engine, and the model that it runs.", registry=registry)
-        info.info(
+        for stage in (*FRAME_STAGES, *ENGINE_STAGES):
+            self.stage_seconds.labels(stage)
+        self.frame_seconds = Histogram(
+            "kinema_frame_seconds",
+            "Seconds from taking in a frame of a stream to having sent its answer.",
+            buckets=FRAME_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.photo_seconds = Histogram(
+            "kinema_photo_seconds",
+            "Seconds of a photograph that was answered, its wait for other photographs included.",
+            buckets=PHOTO_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.batch_pictures = Histogram(
+            "kinema_batch_pictures", "Pictures in one run of the engine.", buckets=BATCH_BUCKETS, registry=registry
+        )
+        self.engine_failures = Counter(
+            "kinema_engine_failures_total", "Runs of the engine that failed.", registry=registry
+        )
+        self.colourfulness = Histogram(
+            "kinema_colourfulness",
+            "Colourfulness (Hasler and Suesstrunk's M3, 0 is grey) of every eighth frame with contrast, before the"
+            " saturation that a client chose.",
+            buckets=COLOURFULNESS_BUCKETS,
+            registry=registry,
+        )
+        self.flicker = Histogram(
+            "kinema_flicker_delta_ab",
+            "Mean change of (a, b) in Lab units from frame to frame within a shot, where lightness stood still; of"
+            " every eighth frame.",
+            buckets=FLICKER_BUCKETS,
+            registry=registry,
+        )
+        self._describe(bundle, engine)
+        self._note_memory_limit()
+
+    def ran(self, waits: Sequence[Wait], engine_seconds: float) -> None:
+        """Count a run of the engine."""
+        self.batch_pictures.observe(len(waits))
+        for wait in waits:
+            self.stage_seconds.labels("queue").observe(wait.queue)
+            self.stage_seconds.labels("batch_wait").observe(wait.batch)
+            self.stage_seconds.labels("engine").observe(engine_seconds)
+
+    def failed(self) -> None:
+        """Count a run of the engine that failed."""
+        self.engine_failures.inc()
+
+    def observe_frame(self, seconds: StageSeconds, *, send_seconds: float, frame_seconds: float) -> None:
+        """Count a frame of a stream that was answered; its run of the engine has been counted."""
+        self.frames.labels("colorized").inc()
+        for stage, value in zip(
+            FRAME_STAGES, (seconds.prepare, seconds.temporal, seconds.compose, send_seconds), strict=True
+        ):
+            self.stage_seconds.labels(stage).observe(value)
+        self.frame_seconds.observe(frame_seconds)
+
+    def observe_photo(self, seconds: float) -> None:
+        """Count a photograph that was answered."""
+        self.photo_seconds.observe(seconds)
+
+    def observe_quality(self, reading: Reading) -> None:
+        """Count what a frame looks like."""
+        if reading.colourfulness is not None:
+            self.colourfulness.observe(reading.colourfulness)
+        if reading.flicker is not None:
+            self.flicker.observe(reading.flicker)
+
+    def watch_scheduler(self, scheduler: Scheduler, *, max_places: int, max_video_places: int) -> None:
+        """Show, whenever asked, how full a scheduler is."""
+        for name, help_text, read in (
+            ("kinema_queue_depth", "Pictures that wait for the engine.", lambda: scheduler.num_waiting),
+            ("kinema_places_used", "Streams, films and photographs under way.", lambda: scheduler.num_lanes),
+            ("kinema_places_max", "Streams, films and photographs there is room for.", lambda: max_places),
+            ("kinema_video_places_used", "Whole films under way.", lambda: scheduler.num_videos),
+            ("kinema_video_places_max", "Whole films there is room for.", lambda: max_video_places),
+        ):
+            Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def _describe(self, bundle: Bundle, engine: Engine) -> None:
+        manifest = bundle.manifest
+        Info("kinema_build", "The version of Kinema.", registry=self.registry).info(
+            {"version": importlib.metadata.version("kinema")}
+        )
+        Info("kinema_engine", "The engine that runs the model.", registry=self.registry).info(
             {
                 "engine": engine.name,
                 "precision": engine.precision,
                 "device": engine.device,
-                "model": bundle.manifest.name,
-                "model_version": bundle.manifest.version,
-                "model_digest": bundle.digest,
+            }
+        )
+        Info("kinema_model", "The model.", registry=self.registry).info(
+            {
+                "model": manifest.name,
+                "version": manifest.version,
+                "digest": bundle.digest,
             }
         )
 
-    @contextlib.contextmanager
-    def watch_stream(self) -> Iterator[Tally]:
-        """Count a stream, and its frames as it ends; yields the tally that the stream is to keep."""
-        tally = Tally()
-        with self.streams.track_inprogress():
-            try:
-                yield tally
-            finally:
-                self.frames.labels("dropped").inc(tally.num_received - tally.num_answered)
+    def _note_memory_limit(self) -> None:
+        limit = memory_limit_bytes(_CGROUP_MEMORY_LIMIT)
+        if limit is not None:
+            gauge = Gauge(
+                "kinema_memory_limit_bytes",
+                "Memory that this container may use; missing where nothing limits it.",
+                registry=self.registry,
+            )
+            gauge.set(limit)
 
-    @contextlib.contextmanager
-    def watch_video(self) -> Iterator[Callable[[Event], None]]:
-        """Count a whole film as a stream, and its frames; yields what is to be told each event."""
-        num_frames = 0
 
-        def note(event: Event) -> None:
-            nonlocal num_frames
-            if isinstance(event, Progress):
-                self.frames.labels("colorized").inc(event.num_frames - num_frames)
-                num_frames = event.num_frames
-
-        with self.streams.track_inprogress():
-            yield note
-
-    def observe(self, seconds: StageSeconds) -> None:
-        """Count a frame that was answered."""
-        self.frames.labels("colorized").inc()
-        for stage, value in seconds._asdict().items():
-            self.stage_seconds.labels(stage).observe(value)
+def memory_limit_bytes(path: Path) -> int | None:
+    """Read a control group's memory limit; None where there is none, or no control group."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None

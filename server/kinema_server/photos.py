@@ -54,7 +54,7 @@ def colorize_encoded(
     colored = colorize_photo(rgb, engine, manifest, request.options)
     encoded = encode_image(colored, request.output_format)
     finish_seconds = time.perf_counter() - decoded - engine.queue_seconds - engine.engine_seconds
-    return encoded, StageSeconds(decoded - started, engine.queue_seconds, engine.engine_seconds, finish_seconds)
+    return encoded, StageSeconds(decoded - started, engine.queue_seconds, engine.engine_seconds, 0.0, finish_seconds)
 
 
 def decode_image(image: bytes, *, max_pixels: int) -> NDArray[np.uint8]:

@@ -18,12 +18,12 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import ParamSpec, Self, TypeVar
+from typing import NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +49,32 @@ class Inferred:
     engine_seconds: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Job:
     lightness: F32
     submitted: float
     answer: Future[Inferred]
+    taken: float = 0.0
+    """When it became part of a batch."""
+
+
+class Wait(NamedTuple):
+    """What one picture of a batch waited for, in seconds."""
+
+    queue: float
+    """Its turn."""
+    batch: float
+    """Others that might join it."""
+
+
+class EngineWatch(Protocol):
+    """Is told, on the engine's thread, what the engine does."""
+
+    def ran(self, waits: Sequence[Wait], engine_seconds: float) -> None:
+        """A run gave its answers, one for each of the pictures that waited."""
+
+    def failed(self) -> None:
+        """A run failed."""
 
 
 class Lane:
@@ -83,9 +104,11 @@ class Scheduler:
         max_videos: int = 1,
         batching: BatchPlan | None = None,
         num_cpu_threads: int | None = None,
+        watch: EngineWatch | None = None,
     ) -> None:
         self.engine = engine
         self._batching = batching or BatchPlan()
+        self._watch = watch
         self._max_lanes = max_lanes
         self._num_lanes = 0
         self._turns: deque[Lane] = deque()  # the lanes where something waits; the next one first
@@ -119,6 +142,22 @@ class Scheduler:
         self._worker.join()
         for pool in (self._frame_pool, self._photo_pool, self._video_pool):
             pool.shutdown(cancel_futures=True)
+
+    @property
+    def num_lanes(self) -> int:
+        """Lanes that are open."""
+        return self._num_lanes
+
+    @property
+    def num_videos(self) -> int:
+        """Whole films under way."""
+        return self._num_videos
+
+    @property
+    def num_waiting(self) -> int:
+        """Pictures that wait for the engine."""
+        with self._changed:
+            return sum(len(lane.jobs) for lane in self._turns)
 
     @contextlib.contextmanager
     def lane(self, depth: int) -> Iterator[Lane]:
@@ -206,6 +245,7 @@ class Scheduler:
             if lane.jobs:
                 self._turns.append(lane)
             if job.answer.set_running_or_notify_cancel():
+                job.taken = time.perf_counter()
                 batch.append(job)
 
     def _work(self) -> None:
@@ -219,6 +259,8 @@ class Scheduler:
             pictures = [job.lightness for job in batch]
             ab = self.engine.infer(np.concatenate(pictures) if len(pictures) > 1 else pictures[0])
         except Exception as error:  # noqa: BLE001 - carried to the lanes that wait for it; the thread serves on
+            if self._watch is not None:
+                self._watch.failed()
             if len(batch) > 1:
                 for job in batch:  # one picture may be the culprit: the others shall not suffer for it
                     self._infer([job])
@@ -226,6 +268,8 @@ class Scheduler:
             batch[0].answer.set_exception(error)
             return
         seconds = time.perf_counter() - started
+        if self._watch is not None:
+            self._watch.ran([Wait(job.taken - job.submitted, started - job.taken) for job in batch], seconds)
         for number, job in enumerate(batch):
             job.answer.set_result(Inferred(ab[number : number + 1], started - job.submitted, seconds))
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ from kinema_server.scheduler import Lane, Scheduler
 from kinema_server.settings import Settings
 from kinema_server.stream import Stream
 from kinema_server.videos import Event, Handover, Upload, VideoRequest, abandoned, colorize_video
+from kinema_server.watches import Watch, Watches
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +34,15 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class ColorizerServicer(pb_grpc.ColorizerServicer):
     """`kinema.v1.Colorizer`, for one model and the engine that runs it."""
 
-    def __init__(self, settings: Settings, bundle: Bundle, scheduler: Scheduler, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, bundle: Bundle, scheduler: Scheduler, metrics: Metrics, watches: Watches
+    ) -> None:
         self._settings = settings
         self._bundle = bundle
         self._scheduler = scheduler
         self._metrics = metrics
         self._quotas = Quotas()
+        self._watches = watches
 
     async def ColorizeFrames(  # type: ignore[override]  # noqa: N802 - grpc.aio takes a handler that writes as well
         self, request_iterator: AsyncIterator[pb.ColorizeFramesRequest], context: Context
@@ -50,20 +55,22 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
             with (
                 self._quotas.stream(),
                 self._scheduler.lane(self._settings.credits) as lane,
-                self._metrics.watch_stream() as tally,
+                self._watches.stream(spec.height, spec.width, num_credits=lane.depth) as watch,
             ):
-                stream = Stream(spec, self._bundle.manifest, self._scheduler, lane, tally)
+                stream = Stream(spec, self._bundle.manifest, self._scheduler, lane, watch.tally, watch.smoothed)
                 await context.write(convert.accepted_to_proto(stream, self._bundle))
                 async with (
                     contextlib.aclosing(conversation.frames(spec)) as frames,
                     contextlib.aclosing(stream.colorize(frames)) as answers,
                 ):
                     async for answer in answers:
-                        response = await self._scheduler.run_frame(convert.answer_to_proto, answer, spec.output_form)
-                        await context.write(response)
+                        with watch.sending(answer):
+                            response = await self._scheduler.run_frame(
+                                convert.answer_to_proto, answer, spec.output_form
+                            )
+                            await context.write(response)
                         conversation.last_answered_seq = answer.seq
-                        self._metrics.observe(answer.seconds)
-                await context.write(convert.summary_to_proto(tally))
+                await context.write(convert.summary_to_proto(watch.tally))
 
     async def ColorizeVideo(  # type: ignore[override]  # noqa: N802 - as above
         self, request_iterator: AsyncIterator[pb.ColorizeVideoRequest], context: Context
@@ -72,13 +79,13 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         async with self._call("ColorizeVideo", context):
             request = await convert.video_from_proto(request_iterator)
             self._check_model("config.model", request.model)
-            with self._quotas.stream(), self._scheduler.lane(1) as lane:
-                async with contextlib.aclosing(self._video_events(request, request_iterator, lane)) as events:
+            with self._quotas.stream(), self._scheduler.lane(1) as lane, self._watches.film() as watch:
+                async with contextlib.aclosing(self._video_events(request, request_iterator, lane, watch)) as events:
                     async for event in events:
                         await context.write(convert.event_to_proto(event, self._bundle, self._scheduler.engine))
 
     async def _video_events(
-        self, request: VideoRequest, requests: AsyncIterator[pb.ColorizeVideoRequest], lane: Lane
+        self, request: VideoRequest, requests: AsyncIterator[pb.ColorizeVideoRequest], lane: Lane, watch: Watch
     ) -> AsyncGenerator[Event, None]:
         """Receive and colorize a film at the same time; leaving ends both."""
         upload, handover = Upload(max_bytes=self._settings.max_video_bytes), Handover()
@@ -86,16 +93,22 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         max_pixels = self._settings.max_frame_pixels
         work = asyncio.create_task(
             self._scheduler.run_video(
-                colorize_video, upload, request, engine, manifest, handover, max_pixels=max_pixels
+                colorize_video,
+                upload,
+                request,
+                engine,
+                manifest,
+                handover,
+                max_pixels=max_pixels,
+                on_smoothed=watch.smoothed,
             )
         )
         receiving = asyncio.create_task(self._receive_video(requests, upload))
         try:
-            with self._metrics.watch_video() as note:
-                async with contextlib.aclosing(handover.events(until=work)) as events:
-                    async for event in events:
-                        note(event)
-                        yield event
+            async with contextlib.aclosing(handover.events(until=work)) as events:
+                async for event in events:
+                    watch.note(event)
+                    yield event
             await work
         finally:
             upload.fail(abandoned())
@@ -118,6 +131,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
     ) -> pb.ColorizeImageResponse:
         """Answer one photograph."""
         async with self._call("ColorizeImage", context):
+            started = time.perf_counter()
             photo = convert.photo_from_proto(request)
             self._check_model("model", photo.model)
             with self._quotas.stream(), self._scheduler.lane(1) as lane:
@@ -129,6 +143,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                     self._bundle.manifest,
                     max_pixels=self._settings.max_photo_pixels,
                 )
+            self._metrics.observe_photo(time.perf_counter() - started)
             return convert.image_to_proto(image, self._bundle, seconds)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:  # noqa: ARG002, N802

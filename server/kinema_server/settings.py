@@ -38,6 +38,8 @@ class Settings:
     """Who signs the clients' certificates, PEM; None where clients need none."""
     api_keys: Path | None = None
     """The file of keys that clients may call with; None where they need none. See `keys`."""
+    tracing: bool = False
+    """Whether calls leave OpenTelemetry spans; OTEL_* variables say where."""
     log_format: str = "text"
     """One of LOG_FORMATS."""
     model: Path | None = None
@@ -125,6 +127,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "tls_key": ("KINEMA_TLS_KEY", Path),
     "tls_client_ca": ("KINEMA_TLS_CLIENT_CA", Path),
     "api_keys": ("KINEMA_API_KEYS", Path),
+    "tracing": ("KINEMA_TRACING", lambda text: bool(int(text))),  # 1 or 0
     "log_format": ("KINEMA_LOG_FORMAT", str),
     "model": ("KINEMA_MODEL", Path),
     "engine": ("KINEMA_ENGINE", str),

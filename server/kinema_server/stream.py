@@ -14,7 +14,7 @@ from kinema_core.bundle import Manifest
 from kinema_core.color import rgb_to_grey
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, chroma_shape
-from kinema_core.pipeline import Colorizer, Options, Prepared
+from kinema_core.pipeline import F32, Colorizer, OnSmoothed, Options, Prepared
 from kinema_server.scheduler import Inferred, Lane, Scheduler
 
 
@@ -91,8 +91,15 @@ class StageSeconds(NamedTuple):
     queue: float
     """Waiting for the engine."""
     engine: float
-    finish: float
-    """Temporal smoothing, chroma upsampling and composition."""
+    temporal: float
+    """Cut detection and smoothing; 0 for a photograph."""
+    compose: float
+    """Chroma upsampling and composition."""
+
+    @property
+    def finish(self) -> float:
+        """All that comes behind the engine."""
+        return self.temporal + self.compose
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,11 +110,14 @@ class Answer:
     frame: ColorFrame | RgbFrame
     is_cut: bool
     seconds: StageSeconds
+    received: float
+    """When the frame was taken in, by `perf_counter`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Inferred:
     seq: int
+    received: float
     prepared: Prepared
     prepare_seconds: float
     answer: Inferred
@@ -132,12 +142,20 @@ class Stream:
     lane: Lane
     """As deep as the stream's credits."""
     tally: Tally
+    on_smoothed: OnSmoothed | None = None
+    """Is told of every frame, as Colorizer says."""
     _colorizer: Colorizer = field(init=False)
+    _smoothed_at: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         spec = self.spec
         self._colorizer = Colorizer(
-            self.manifest, height=spec.height, width=spec.width, tags=spec.tags, options=spec.options
+            self.manifest,
+            height=spec.height,
+            width=spec.width,
+            tags=spec.tags,
+            options=spec.options,
+            on_smoothed=self._note_smoothed,
         )
 
     @property
@@ -186,9 +204,10 @@ class Stream:
             await asyncio.gather(reader, *tasks, return_exceptions=True)
 
     async def _infer(self, sent: SentFrame) -> _Inferred:
+        received = time.perf_counter()
         prepared, prepare_seconds = await self.scheduler.run_frame(self._prepare, sent)
         answer = await asyncio.wrap_future(self.scheduler.submit(self.lane, prepared.lightness))
-        return _Inferred(sent.seq, prepared, prepare_seconds, answer)
+        return _Inferred(sent.seq, received, prepared, prepare_seconds, answer)
 
     def _prepare(self, sent: SentFrame) -> tuple[Prepared, float]:
         started = time.perf_counter()
@@ -216,6 +235,12 @@ class Stream:
             inferred.prepare_seconds,
             inferred.answer.queue_seconds,
             inferred.answer.engine_seconds,
-            time.perf_counter() - started,
+            self._smoothed_at - started,
+            time.perf_counter() - self._smoothed_at,
         )
-        return Answer(inferred.seq, frame, finished.is_cut, seconds)
+        return Answer(inferred.seq, frame, finished.is_cut, seconds, inferred.received)
+
+    def _note_smoothed(self, lightness: F32, ab: F32, is_cut: bool) -> None:  # noqa: FBT001 - as Colorizer calls it
+        if self.on_smoothed is not None:
+            self.on_smoothed(lightness, ab, is_cut)
+        self._smoothed_at = time.perf_counter()

@@ -20,7 +20,7 @@ from kinema_core.errors import CancelledWorkError, InvalidInputError
 from kinema_core.media.deinterlacer import Deinterlace
 from kinema_core.media.reader import FilmReader
 from kinema_core.media.writer import FilmWriter
-from kinema_core.pipeline import Colorizer, Options, colorize_frames
+from kinema_core.pipeline import Colorizer, OnSmoothed, Options, colorize_frames
 
 MAX_CHUNK_BYTES = 1 << 20
 """The largest piece of a film in one message."""
@@ -83,6 +83,7 @@ def colorize_video(
     handover: "Handover",
     *,
     max_pixels: int,
+    on_smoothed: OnSmoothed | None = None,
 ) -> None:
     """Colorize one film, in a thread that may wait: for more of the film, for the engine, and for the client.
 
@@ -100,7 +101,14 @@ def colorize_video(
             size = f"{film.width}x{film.height}"
             raise InvalidInputError("chunk", f"the film's pictures must have at most {max_pixels} pixels, got {size}")
         pictures = film.frames_with_chroma() if request.options.keep_colour else film
-        colorizer = Colorizer(manifest, height=film.height, width=film.width, tags=film.tags, options=request.options)
+        colorizer = Colorizer(
+            manifest,
+            height=film.height,
+            width=film.width,
+            tags=film.tags,
+            options=request.options,
+            on_smoothed=on_smoothed,
+        )
         with (
             FilmWriter.like(
                 film, target, codec=request.codec, crf=request.crf, is_lenient=request.is_lenient

@@ -14,7 +14,8 @@ from kinema_core.frames import ColorFrame, ColorTags, LumaFrame
 from kinema_core.media.photos import decode_photo
 from kinema_core.pipeline import Colorizer, Options
 from kinema_server.app import RunningServer
-from tests.client.conftest import NUM_CREDITS
+from kinema_server.settings import Settings
+from tests.client.conftest import NUM_CREDITS, server_on_a_thread
 from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film, random_luma
 
 
@@ -270,3 +271,22 @@ def test_a_photograph_larger_than_a_message_is_refused(kinema: Client) -> None:
 
 def test_the_models_are_listed(kinema: Client) -> None:
     assert kinema.list_models() == [Model("fake", "1.2.3", "f" * 64, "CC0-1.0", 7, 32, {"psnr_rgb": 20.5})]
+
+
+def test_a_name_of_several_servers_has_its_calls_spread_over_them() -> None:
+    settings = Settings(port=0, grace_seconds=0)
+    with (
+        server_on_a_thread(FakeEngine(), settings) as one,
+        server_on_a_thread(FakeEngine(), settings) as other,
+        Client(f"ipv4:{one.address},{other.address}") as kinema,
+    ):
+
+        def num_calls(server: RunningServer) -> float:
+            labels = {"method": "ListModels", "code": "OK"}
+            return server.metrics.registry.get_sample_value("kinema_calls_total", labels) or 0
+
+        def both_were_called() -> bool:
+            kinema.list_models()
+            return num_calls(one) > 1 and num_calls(other) > 1
+
+        until(both_were_called)

@@ -107,7 +107,7 @@ def test_palette_and_own_colour_are_carried_on_as_well(at: int) -> None:
     frames = [
         dataclasses.replace(frame, chroma=(own[n // 9 % 2], own[n // 9 % 2][::-1])) for n, frame in enumerate(FILM)
     ]
-    options = {"reference": ColourStatistics(10, -5, 60, 90, 20), "keep_colour": True, "warmth": 0.5}
+    options: dict[str, Any] = {"reference": ColourStatistics(10, -5, 60, 90, 20), "keep_colour": True, "warmth": 0.5}
     steps = list(colorize_steps(frames, make(**options), FakeEngine()))
     there = make(**options)
     there.import_state(state_to_bytes(steps[at].state))
