@@ -25,8 +25,9 @@ from kinema_core.color import (
 )
 from kinema_core.engines.engine import Engine
 from kinema_core.errors import InvalidInputError
-from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, check_size
+from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, TransitionKind, check_size
 from kinema_core.run_ahead import run_ahead
+from kinema_core.stage_clock import StageClock
 from kinema_core.temporal.cuts import CutDetector
 from kinema_core.temporal.stabilizer import Stabilizer
 from kinema_core.upsample import upsample_ab
@@ -77,6 +78,10 @@ class Finished:
     ab: F32
     """(ceil(H/2), ceil(W/2), 2), Lab units."""
     is_cut: bool
+    transition: TransitionKind | None = None
+    """Where it is known; RETURN where the last cut proves to have been none."""
+    confidence: float | None = None
+    """How much of the smoothing's memory stands behind the colours, 0 to 1 in the mean; None without smoothing."""
 
 
 class Colorizer:
@@ -113,20 +118,24 @@ class Colorizer:
         """Turn the model's ab (1, 2, h/s, w/s) into the frame's; call it in the order of the frames."""
         lightness = prepared.lightness[0, 0]
         is_cut = self._cuts.is_cut(lightness)
+        transition = self._cuts.found.kind if self._cuts.found else None
         if prepared.frame.is_cut is not None:
-            is_cut = prepared.frame.is_cut
+            is_cut, transition = prepared.frame.is_cut, None
         ab = np.ascontiguousarray(ab[0].transpose(1, 2, 0))
         ab = self._stabilizer.smooth(lightness, ab, is_cut=is_cut)
         if self.options.saturation != 1:
             ab = ab * np.float32(self.options.saturation)
         luma_half = halve_luma(prepared.frame.luma)
-        return Finished(luma_half, upsample_ab(ab, luma_half, self.tags), is_cut)
+        return Finished(
+            luma_half, upsample_ab(ab, luma_half, self.tags), is_cut, transition, self._stabilizer.confidence
+        )
 
     def compose(self, prepared: Prepared, finished: Finished) -> ColorFrame:
         """Return the frame in Y'CbCr 4:2:0: its own luma plane, and chroma that holds it."""
         frame = prepared.frame
         cb, cr = compose_chroma(finished.luma_half, finished.ab, self.tags)
-        return ColorFrame(frame.luma, cb, cr, frame.pts, frame.time_base, frame.tags)
+        facts = (finished.is_cut, finished.transition, finished.confidence)
+        return ColorFrame(frame.luma, cb, cr, frame.pts, frame.time_base, frame.tags, *facts)
 
     def compose_rgb(self, prepared: Prepared, finished: Finished) -> RgbFrame:
         """Return the frame in sRGB: its lightness held instead of its luma."""
@@ -138,21 +147,27 @@ class Colorizer:
 
 
 def colorize_frames(
-    frames: Iterable[LumaFrame], colorizer: Colorizer, engine: Engine
+    frames: Iterable[LumaFrame], colorizer: Colorizer, engine: Engine, clock: StageClock | None = None
 ) -> Generator[ColorFrame, None, None]:
     """Colorize a film. Reading, the model and composing overlap; the bits are those of one after the other.
 
     `frames` is iterated on another thread until the result is exhausted, raises or is closed: close it before what
-    feeds it.
+    feeds it. `clock` counts the stages "decode" (of `frames`), "prepare", "engine" and "finish".
     """
+    clock = clock or StageClock()
+    prepare = clock.timed("prepare", colorizer.prepare)
+    infer = clock.timed("engine", engine.infer)
+
+    def finish(p: Prepared, ab: F32) -> ColorFrame:
+        return colorizer.compose(p, colorizer.finish(p, ab))
+
+    finish = clock.timed("finish", finish)
     # Each stage is closed by name, the last one first: an error's traceback may keep a generator alive, and with it a
     # thread that would go on reading.
     with (
-        closing(run_ahead((colorizer.prepare(frame) for frame in frames), FRAMES_AHEAD)) as prepared,
-        closing(run_ahead(((p, engine.infer(p.lightness)) for p in prepared), FRAMES_AHEAD)) as inferred,
-        closing(
-            run_ahead((colorizer.compose(p, colorizer.finish(p, ab)) for p, ab in inferred), FRAMES_AHEAD)
-        ) as colored,
+        closing(run_ahead((prepare(frame) for frame in clock.iterate("decode", frames)), FRAMES_AHEAD)) as prepared,
+        closing(run_ahead(((p, infer(p.lightness)) for p in prepared), FRAMES_AHEAD)) as inferred,
+        closing(run_ahead((finish(p, ab) for p, ab in inferred), FRAMES_AHEAD)) as colored,
     ):
         yield from colored
 

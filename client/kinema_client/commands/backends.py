@@ -1,7 +1,8 @@
 """Where the colour comes from: this process or a server."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_client import Client, Model
+from kinema_client import Client, Model, Timings
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine, Precision
 from kinema_core.engines.select import open_engine
@@ -18,6 +19,7 @@ from kinema_core.frames import ColorFrame
 from kinema_core.media.photos import decode_photo
 from kinema_core.media.reader import FilmReader
 from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo
+from kinema_core.stage_clock import StageClock
 
 
 class Backend(Protocol):
@@ -26,8 +28,15 @@ class Backend(Protocol):
     description: str
     """For people: which model, and what runs it."""
 
-    def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
-        """Yield a colour frame for every picture of `film`; closing the generator ends all work on the film."""
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Model, engine and options in words, by what they are; complete once a film was colorized."""
+
+    def colorize_film(self, film: FilmReader, clock: StageClock) -> Generator[ColorFrame, None, None]:
+        """Yield a colour frame for every picture of `film`; closing the generator ends all work on the film.
+
+        What is known of the time that each stage takes is added to `clock`.
+        """
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colorize the lightness of a photograph (H, W, 3), sRGB."""
@@ -41,13 +50,17 @@ class LocalBackend:
         self._engine = engine
         self._options = options
         self.description = f"{bundle.manifest.name} {bundle.manifest.version} on {engine.name} {engine.precision}"
+        self.facts = _model_facts(bundle.manifest.name, bundle.manifest.version, bundle.digest) | {
+            "Engine": f"{engine.name}, {engine.precision}, on {engine.device}",
+            **_option_facts(options),
+        }
 
-    def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
+    def colorize_film(self, film: FilmReader, clock: StageClock) -> Generator[ColorFrame, None, None]:
         """Colorize as Backend says; the stages overlap on threads."""
         colorizer = Colorizer(
             self._manifest, height=film.height, width=film.width, tags=film.tags, options=self._options
         )
-        with closing(colorize_frames(film, colorizer, self._engine)) as frames:
+        with closing(colorize_frames(film, colorizer, self._engine, clock)) as frames:
             yield from frames
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -63,17 +76,28 @@ class ServerBackend:
         self._model = model.name
         self._options = options
         self.description = f"{model.name} {model.version} at {target}"
+        self.facts = _model_facts(model.name, model.version, model.digest) | {
+            "Server": target,
+            **_option_facts(options),
+        }
 
-    def colorize_film(self, film: FilmReader) -> Generator[ColorFrame, None, None]:
+    def colorize_film(self, film: FilmReader, clock: StageClock) -> Generator[ColorFrame, None, None]:
         """Colorize as Backend says; the luma goes up and chroma comes down."""
         options = self._options
-        yield from self._client.colorize_frames(
-            film,
+        stream = self._client.colorize_frames(
+            clock.iterate("decode", film),
             model=self._model,
             smoothing=options.smoothing,
             saturation=options.saturation,
             working_size=options.working_size,
         )
+        with closing(stream.__iter__()) as frames:
+            for frame in frames:
+                if stream.timings is not None:
+                    _add_timings(clock, stream.timings)
+                yield frame
+        if stream.accepted is not None:
+            self.facts["Engine"] = f"{stream.accepted.engine}, {stream.accepted.precision}"
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colorize as Backend says."""
@@ -88,6 +112,21 @@ class ServerBackend:
             output_format="png",
         )
         return decode_photo(answer, name="the server's answer")
+
+
+def _model_facts(name: str, version: str, digest: str) -> dict[str, str]:
+    return {"Model": f"{name}, version {version}", "SHA-256 of its manifest": digest}
+
+
+def _option_facts(options: Options) -> dict[str, str]:
+    return {field.name.replace("_", " ").capitalize(): str(getattr(options, field.name)) for field in fields(options)}
+
+
+def _add_timings(clock: StageClock, timings: Timings) -> None:
+    clock.add("prepare", timings.prepare_seconds)
+    clock.add("queue", timings.queue_seconds)
+    clock.add("engine", timings.engine_seconds)
+    clock.add("finish", timings.finish_seconds)
 
 
 @contextmanager

@@ -3,12 +3,14 @@
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import typer
 
 from kinema_client.commands.backends import Backend
 from kinema_client.commands.compare import beside_grey, width_beside_grey
 from kinema_client.commands.progress import WorkProgress
+from kinema_client.report import FilmRecorder, Job, collected_warnings, file_facts, source_facts, write_report
 from kinema_core.ctrl_c import held_ctrl_c
 from kinema_core.errors import InvalidInputError
 from kinema_core.media.deinterlacer import Deinterlace
@@ -17,6 +19,7 @@ from kinema_core.media.image_sequence import is_pattern
 from kinema_core.media.png_writer import PngWriter
 from kinema_core.media.reader import FilmReader
 from kinema_core.media.writer import FilmWriter
+from kinema_core.stage_clock import StageClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class FilmChoices:
     is_compared: bool = False
     """Whether grey and colour are put side by side."""
     overwrite: bool = False
+    report: Path | None = None
+    """Where a page is written that tells what was made of the film."""
 
 
 def colorize_film(backend: Backend, source: str, target: str, choices: FilmChoices) -> None:
@@ -47,7 +52,9 @@ def colorize_film(backend: Backend, source: str, target: str, choices: FilmChoic
     Raises:
         KinemaError: reading, colorizing or writing failed; nothing is left of `target`.
     """
+    clock = StageClock()
     with ExitStack() as stack:
+        log = stack.enter_context(collected_warnings())
         film = stack.enter_context(
             FilmReader(
                 source,
@@ -60,9 +67,18 @@ def colorize_film(backend: Backend, source: str, target: str, choices: FilmChoic
             writer = _open_writer(film, target, choices)
             stack.enter_context(writer)
         progress = stack.enter_context(WorkProgress(film.name, "frames", film.num_frames))
-        for frame in stack.enter_context(closing(backend.colorize_film(film))):
-            writer.write(beside_grey(frame) if choices.is_compared else frame)
+        recorder = FilmRecorder.of(film, clock, log) if choices.report else None
+        for frame in stack.enter_context(closing(backend.colorize_film(film, clock))):
+            with clock.time("write"):
+                writer.write(beside_grey(frame) if choices.is_compared else frame)
+            if recorder is not None:
+                with clock.time("report"):
+                    recorder.add(frame)
             progress.advance()
+        about_source = source_facts(film)
+    if recorder is not None and choices.report is not None:
+        job = Job(film.name, about_source, file_facts(target), {**backend.facts, **_choice_facts(choices)})
+        write_report(choices.report, recorder.take(), job, overwrite=choices.overwrite)
     done = f"{progress.num_done} frames in {progress.seconds:.1f} s, {progress.rate:.1f} frames/s"
     if film.num_damaged:
         done += f", {film.num_damaged} left out"
@@ -84,3 +100,16 @@ def _open_writer(film: FilmReader, target: str, choices: FilmChoices) -> FilmWri
         is_lenient=choices.is_lenient,
         overwrite=choices.overwrite,
     )
+
+
+def _choice_facts(choices: FilmChoices) -> dict[str, str]:
+    """Say how the film was read and written, but for what was left to its default."""
+    told = {
+        "Codec": choices.codec,
+        "Quality (crf)": choices.crf,
+        "Preset": choices.preset,
+        "Deinterlace": choices.deinterlace.value,
+        "Lenient": "yes" if choices.is_lenient else None,
+        "Beside grey": "yes" if choices.is_compared else None,
+    }
+    return {name: str(value) for name, value in told.items() if value is not None}

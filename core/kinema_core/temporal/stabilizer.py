@@ -97,6 +97,11 @@ class Stabilizer:
         assert self._state is not None, "there is no frame yet"
         return self._state.num_averaged
 
+    @property
+    def confidence(self) -> float | None:
+        """`num_averaged` of the last frame in the mean, as a share of the memory, 0 to 1; None without smoothing."""
+        return None if self._state is None else float(self._state.num_averaged.mean()) / self._memory
+
     def _carry(self, state: _State, picture: NDArray[np.uint8], lightness: F32) -> tuple[F32, F32]:
         """Move the state along the motion and weigh down the history where the pictures disagree."""
         height, width = lightness.shape
