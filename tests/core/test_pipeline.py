@@ -1,5 +1,6 @@
 """The way of a frame."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinema_core.errors import EngineError, InvalidInputError
-from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, chroma_shape
+from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, TransitionKind, chroma_shape
 from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo, working_shape
-from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film
+from kinema_core.stage_clock import StageClock
+from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film, random_luma
 
 TAGS = [ColorTags(matrix, color_range, depth) for matrix in Matrix for color_range in ColorRange for depth in (8, 10)]
 SIZES = [(18, 32), (19, 33), (1, 1), (64, 2)]
@@ -47,6 +49,36 @@ def test_luma_leaves_as_the_very_plane_that_came_in(height: int, width: int, tag
         np.testing.assert_array_equal(result.luma, original)
         assert result.cb.shape == result.cr.shape == chroma_shape(height, width)
         assert (result.pts, result.time_base, result.tags) == (frame.pts, frame.time_base, frame.tags)
+
+
+def test_a_frame_says_whether_a_shot_begins_how_and_how_sure_its_colours_are() -> None:
+    shots = [random_luma(54, 96, ColorTags(), seed).clip(60, 180) for seed in (1, 2)]
+    frames = [LumaFrame(shots[number >= 6], number, Fraction(1, 25)) for number in range(12)]
+
+    colored = one_by_one(frames)
+
+    assert [frame.pts for frame in colored if frame.is_cut] == [0, 6]
+    assert [frame.transition for frame in colored if frame.is_cut] == [None, TransitionKind.CUT]
+    confidence = [frame.confidence for frame in colored]
+    assert confidence[0] == confidence[6] == pytest.approx(1 / 9)
+    assert confidence[5] == pytest.approx(6 / 9, rel=0.01)
+
+
+def test_without_smoothing_there_is_no_confidence_and_a_senders_cut_has_no_kind() -> None:
+    frames = [dataclasses.replace(frame, is_cut=frame.pts == 1) for frame in random_film(3)]
+
+    colored = one_by_one(frames, Options(smoothing=0))
+
+    assert [frame.is_cut for frame in colored] == [frame.pts == 1 for frame in frames]
+    assert {(frame.transition, frame.confidence) for frame in colored} == {(None, None)}
+
+
+def test_every_stage_is_timed() -> None:
+    clock = StageClock()
+
+    list(colorize_frames(random_film(3), make_colorizer(18, 32, ColorTags()), FakeEngine(), clock))
+
+    assert clock.take().keys() == {"decode", "prepare", "engine", "finish"}
 
 
 def test_overlapped_stages_give_the_bits_of_one_after_the_other() -> None:

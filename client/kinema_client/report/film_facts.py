@@ -95,8 +95,9 @@ def _video_facts(video: VideoStream) -> dict[str, str]:
         f"range {_RANGES.get(context.color_range, 'not stated')}",
         f"primaries {_name(ColorPrimaries, context.color_primaries)}", f"transfer {_name(ColorTrc, context.color_trc)}",
     ])  # fmt: skip
-    if video.metadata.get("timecode"):
-        facts["Timecode"] = video.metadata["timecode"][:MAX_TEXT]
+    by_name = {key.lower(): text for key, text in video.metadata.items()}  # Matroska writes TIMECODE
+    if "timecode" in by_name:
+        facts["Timecode"] = by_name["timecode"][:MAX_TEXT]
     return facts
 
 
