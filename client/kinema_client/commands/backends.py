@@ -119,7 +119,10 @@ def _model_facts(name: str, version: str, digest: str) -> dict[str, str]:
 
 
 def _option_facts(options: Options) -> dict[str, str]:
-    return {field.name.replace("_", " ").capitalize(): str(getattr(options, field.name)) for field in fields(options)}
+    told = {field.name: str(getattr(options, field.name)) for field in fields(options)}
+    if not options.working_size:
+        told["working_size"] = "the model's own"
+    return {name.replace("_", " ").capitalize(): value for name, value in told.items()}
 
 
 def _add_timings(clock: StageClock, timings: Timings) -> None:
