@@ -20,7 +20,7 @@ PROTOS := $(shell cd protos && find kinema -name '*.proto' | sort)
 generate = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=protos \
 	--python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
-.PHONY: help demo setup test check format proto proto-check clean
+.PHONY: help demo setup test check fuzz format proto proto-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,12 @@ check: $(VENV)/.dev proto-check ## Format, lint, types, arrows between packages,
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+
+FUZZ_SECONDS ?= 600
+fuzz: $(VENV)/.dev ## Fuzz what strangers can send, FUZZ_SECONDS each; what `make test` does shortly
+	@$(PIP_INSTALL) atheris
+	@for target in stream_of_frames image_request photograph film file_of_keys; do \
+		$(BIN)/python tests/fuzz/run.py $$target -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -timeout=20; done
 
 format: $(VENV)/.dev ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format

@@ -5,10 +5,11 @@ with Client("localhost:50051") as kinema:
         ...
 """
 
-from kinema_client.answers import Accepted, Model, Summary, Timings
-from kinema_client.async_client import AsyncClient, AsyncColorStream
+from kinema_client.answers import Accepted, Model, Summary, Timings, VideoAccepted, VideoSummary
+from kinema_client.async_client import AsyncClient, AsyncColorStream, AsyncVideoStream
 from kinema_client.client import Client
 from kinema_client.errors import (
+    AccessDeniedError,
     ClientError,
     ProtocolError,
     ServerBusyError,
@@ -16,12 +17,16 @@ from kinema_client.errors import (
     ServerUnavailableError,
     UnknownModelError,
 )
+from kinema_client.security import Tls
 from kinema_client.stream import ColorStream
+from kinema_client.video import VideoStream
 
 __all__ = [
     "Accepted",
+    "AccessDeniedError",
     "AsyncClient",
     "AsyncColorStream",
+    "AsyncVideoStream",
     "Client",
     "ClientError",
     "ColorStream",
@@ -32,5 +37,9 @@ __all__ = [
     "ServerUnavailableError",
     "Summary",
     "Timings",
+    "Tls",
     "UnknownModelError",
+    "VideoAccepted",
+    "VideoStream",
+    "VideoSummary",
 ]

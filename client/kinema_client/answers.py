@@ -46,6 +46,33 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoAccepted:
+    """What a whole film is, and what will really be used for it."""
+
+    model: str
+    model_version: str
+    model_digest: str
+    """As Accepted has it."""
+    engine: str
+    precision: str
+    size: tuple[int, int]
+    """(height, width) of the film's pictures."""
+    working_size: tuple[int, int]
+    """(height, width) at which the model sees them."""
+    num_frames: int | None
+    """As the film's container says, or about so many; None where nothing tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSummary:
+    """The end of a whole film."""
+
+    num_frames: int
+    num_left_out: int
+    """Pictures that could not be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model that a server offers."""
 

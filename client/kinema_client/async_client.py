@@ -8,13 +8,15 @@ import asyncio
 import concurrent.futures
 from collections.abc import AsyncIterable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, Self, Unpack
+from typing import BinaryIO, Generic, Self, Unpack
 
 from kinema_client.answers import Accepted, Model, Summary, Timings
-from kinema_client.choices import Choices
+from kinema_client.choices import Choices, VideoChoices
 from kinema_client.client import Client
 from kinema_client.convert import FrameT, ImageFormat
+from kinema_client.security import Tls
 from kinema_client.stream import ColorStream
+from kinema_client.video import VideoStream
 from kinema_core.frames import ColorFrame, LumaFrame, RgbFrame
 
 Frames = Iterable[LumaFrame] | AsyncIterable[LumaFrame]
@@ -23,8 +25,9 @@ Frames = Iterable[LumaFrame] | AsyncIterable[LumaFrame]
 class AsyncClient:
     """Talk to the server at `target`, `host:port`. Use it by `async with`; it connects with the first call."""
 
-    def __init__(self, target: str) -> None:
-        self._client = Client(target)
+    def __init__(self, target: str, *, tls: Tls | None = None, api_key: str | None = None) -> None:
+        """Note where the server is; arguments and errors are those of Client."""
+        self._client = Client(target, tls=tls, api_key=api_key)
 
     async def __aenter__(self) -> Self:
         self._client.__enter__()
@@ -42,6 +45,10 @@ class AsyncClient:
         """Colorize frames, as Client.colorize_frames_to_rgb does."""
         source = _source(frames)
         return AsyncColorStream(self._client.colorize_frames_to_rgb(source, **choices), source)
+
+    def colorize_video(self, film: BinaryIO | Iterable[bytes], **choices: Unpack[VideoChoices]) -> "AsyncVideoStream":
+        """Colorize a film as it lies in a file, as Client.colorize_video does; it is read beside the event loop."""
+        return AsyncVideoStream(self._client.colorize_video(film, **choices))
 
     async def colorize_image(
         self,
@@ -116,6 +123,42 @@ class AsyncColorStream(Generic[FrameT]):
         if isinstance(self._source, _AsyncSource):
             self._source.cancel()
         await asyncio.to_thread(self._stream.close)
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+class AsyncVideoStream:
+    """The bytes of a Matroska file, as VideoStream has them: `async for` over it, and `aclose` it if you stop early."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self.stream = stream
+        """For `accepted`, `num_frames` and `summary`."""
+        self._pieces = iter(stream)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kinema-video")
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece; raises what VideoStream raises."""
+        piece = None
+        try:
+            piece = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._pieces, None)
+        finally:
+            if piece is None:
+                await self.aclose()
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        """Cancel the film, if it has not ended."""
+        await asyncio.to_thread(self.stream.close)
         await asyncio.to_thread(self._thread.shutdown)
 
     async def __aenter__(self) -> Self:

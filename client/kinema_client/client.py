@@ -1,7 +1,7 @@
 """The client of `kinema.v1.Colorizer`."""
 
 from collections.abc import Iterable
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, BinaryIO, Self, TypeVar, Unpack
 
 import grpc
 
@@ -9,10 +9,12 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_client import convert
 from kinema_client.answers import Model
-from kinema_client.choices import Choices
+from kinema_client.choices import Choices, VideoChoices
 from kinema_client.convert import FrameT
 from kinema_client.errors import ClientError, error_from_rpc
+from kinema_client.security import Tls, credentials_for
 from kinema_client.stream import ColorStream
+from kinema_client.video import VideoStream
 from kinema_core.ctrl_c import held_ctrl_c
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import MAX_SIDE, ColorFrame, LumaFrame, RgbFrame
@@ -22,6 +24,8 @@ ResponseT = TypeVar("ResponseT")
 
 MAX_MESSAGE_BYTES = 3 * MAX_SIDE**2 + 64 * 1024
 """The largest picture that Kinema knows, as RGB, and room for its envelope."""
+_PIECE_BYTES = 1 << 18
+"""How much of a film's file is sent in one message."""
 
 
 class Client:
@@ -34,15 +38,30 @@ class Client:
     Threads may share it; each stream belongs to one of them.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, tls: Tls | None = None, api_key: str | None = None) -> None:
+        """Note where the server is.
+
+        Args:
+            target: `host:port`.
+            tls: how to encrypt; None for no encryption.
+            api_key: for a server that asks for one; sent on encrypted connections only.
+
+        Raises:
+            InvalidInputError: no target, a key without encryption, or files for `tls` that cannot be read.
+        """
         if not target:
             raise InvalidInputError("target", "must be the server's host:port, got nothing")
         self.target = target
+        self._credentials = credentials_for(tls, api_key)
         self._open_stub: pb_grpc.ColorizerStub | None = None
-        self._streams: set[ColorStream[Any]] = set()
+        self._streams: set[ColorStream[Any] | VideoStream] = set()
 
     def __enter__(self) -> Self:
-        self._channel = grpc.insecure_channel(self.target, options=_channel_options(self.target))
+        options = _channel_options(self.target)
+        if self._credentials is None:
+            self._channel = grpc.insecure_channel(self.target, options=options)
+        else:
+            self._channel = grpc.secure_channel(self.target, self._credentials, options=options)
         self._open_stub = pb_grpc.ColorizerStub(self._channel)
         return self
 
@@ -69,6 +88,27 @@ class Client:
     def colorize_frames_to_rgb(self, frames: Iterable[LumaFrame], **choices: Unpack[Choices]) -> ColorStream[RgbFrame]:
         """Colorize frames as `colorize_frames` does, into sRGB: their lightness is held instead of their luma."""
         return self._stream(frames, convert.RGB, choices)
+
+    def colorize_video(self, film: BinaryIO | Iterable[bytes], **choices: Unpack[VideoChoices]) -> VideoStream:
+        """Colorize a film as it lies in a file; what comes back is a Matroska file, a piece at a time.
+
+            with open("old.mp4", "rb") as old, open("new.mkv", "wb") as new:
+                for piece in kinema.colorize_video(old):
+                    new.write(piece)
+
+        Args:
+            film: an open file, or pieces of at most 1 MiB; read on a thread beside the caller's.
+            choices: all optional.
+
+        Raises:
+            InvalidInputError: a choice does not fit the wire; or, from the stream, the server refuses one or the film.
+            ClientError: from the stream, where the server cannot be reached, is busy or failed.
+        """
+        pieces = iter(lambda: film.read(_PIECE_BYTES), b"") if hasattr(film, "read") else film
+        config = convert.video_config_to_proto(choices)
+        stream = VideoStream(self._stub, pieces, config, self.target, self._streams.discard)
+        self._streams.add(stream)
+        return stream
 
     def colorize_image(
         self,

@@ -7,8 +7,8 @@ from typing import Final, Generic, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from kinema.v1 import colorizer_pb2 as pb
-from kinema_client.answers import Accepted, Model, Summary, Timings
-from kinema_client.choices import Choices
+from kinema_client.answers import Accepted, Model, Summary, Timings, VideoAccepted, VideoSummary
+from kinema_client.choices import Choices, VideoChoices
 from kinema_client.errors import ProtocolError
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, ColorRange, LumaFrame, Matrix, Plane, RgbFrame, chroma_shape
@@ -21,6 +21,15 @@ _IMAGE_FORMATS: Final = {"png": pb.IMAGE_FORMAT_PNG, "jpeg": pb.IMAGE_FORMAT_JPE
 _PIXEL_FORMATS: Final = {8: pb.PIXEL_FORMAT_GRAY8, 10: pb.PIXEL_FORMAT_GRAY10LE}
 _MATRICES: Final = {Matrix.BT601: pb.MATRIX_BT601, Matrix.BT709: pb.MATRIX_BT709}
 _COLOR_RANGES: Final = {ColorRange.LIMITED: pb.COLOR_RANGE_LIMITED, ColorRange.FULL: pb.COLOR_RANGE_FULL}
+
+_CODECS: Final = {
+    "h264": pb.VIDEO_CODEC_H264,
+    "hevc": pb.VIDEO_CODEC_HEVC,
+    "av1": pb.VIDEO_CODEC_AV1,
+    "ffv1": pb.VIDEO_CODEC_FFV1,
+    "prores": pb.VIDEO_CODEC_PRORES,
+}
+_DEINTERLACE: Final = {"auto": pb.DEINTERLACE_AUTO, "on": pb.DEINTERLACE_ON, "off": pb.DEINTERLACE_OFF}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,48 @@ def config_to_proto(first: LumaFrame, form: Form[FrameT], choices: Choices) -> p
         config.time_base.numerator = time_base.numerator
         config.time_base.denominator = time_base.denominator
     return pb.ColorizeFramesRequest(config=config)
+
+
+def video_config_to_proto(choices: VideoChoices) -> pb.VideoConfig:
+    """Describe how a whole film is to be colorized.
+
+    Raises:
+        InvalidInputError: a choice does not fit the wire; what is sensible the server knows.
+    """
+    codec, deinterlace = choices.get("codec", "h264"), choices.get("deinterlace", "auto")
+    for field, value, known in (("codec", codec, _CODECS), ("deinterlace", deinterlace, _DEINTERLACE)):
+        if value not in known:
+            raise InvalidInputError(field, f"must be one of {', '.join(known)}, got {value!r}")
+    crf = choices.get("crf")
+    return pb.VideoConfig(
+        model=choices.get("model", ""),
+        smoothing=choices.get("smoothing"),
+        saturation=choices.get("saturation"),
+        working_size=_uint32("working_size", choices.get("working_size", 0)),
+        codec=_CODECS[codec],
+        crf=None if crf is None else _uint32("crf", crf),
+        deinterlace=_DEINTERLACE[deinterlace],
+        lenient=choices.get("is_lenient", False),
+    )
+
+
+def video_accepted_from_proto(accepted: pb.VideoAccepted) -> VideoAccepted:
+    """Translate what a whole film is."""
+    return VideoAccepted(
+        model=accepted.model,
+        model_version=accepted.model_version,
+        model_digest=accepted.model_digest,
+        engine=accepted.engine,
+        precision=accepted.precision,
+        size=(accepted.size.height, accepted.size.width),
+        working_size=(accepted.working_size.height, accepted.working_size.width),
+        num_frames=accepted.num_frames or None,
+    )
+
+
+def video_summary_from_proto(summary: pb.VideoSummary) -> VideoSummary:
+    """Translate the end of a whole film."""
+    return VideoSummary(num_frames=summary.num_frames, num_left_out=summary.num_left_out)
 
 
 def frame_to_proto(seq: int, frame: LumaFrame) -> pb.ColorizeFramesRequest:

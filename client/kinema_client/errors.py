@@ -4,8 +4,10 @@ KinemaError (kinema_core.errors)
 ├── InvalidInputError             the server refused what it was given; names the field
 │   ├── FrameOrderError           (kinema_core.errors)
 │   └── UnknownModelError         the server has no model of that name
+├── MediaError                    the server cannot read a film, or not write it (kinema_core.errors)
 └── ClientError
     ├── ServerUnavailableError    nothing answers there, or it went away
+    ├── AccessDeniedError         the server wants a key, or another one
     ├── ServerBusyError           the server has no place for another stream or photograph now
     ├── ServerFailedError         the server, or its model, failed
     └── ProtocolError             what answers there is no Kinema server, or one of another version
@@ -16,10 +18,10 @@ from typing import Final, TypeVar, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from kinema_core.errors import FrameOrderError, InvalidInputError, KinemaError
+from kinema_core.errors import FrameOrderError, InvalidInputError, KinemaError, MediaError
 
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 
@@ -38,8 +40,19 @@ class ServerUnavailableError(ClientError):
     """Nothing answers there, or it went away."""
 
 
+class AccessDeniedError(ClientError):
+    """The server wants a key, or another one."""
+
+
 class ServerBusyError(ClientError):
-    """The server has no place for another stream or photograph now."""
+    """The server has no place for another stream or photograph now.
+
+    `retry_seconds` is when to ask again, as the server has it; None where it does not say.
+    """
+
+    def __init__(self, message: str, *, retry_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class ServerFailedError(ClientError):
@@ -76,8 +89,15 @@ def error_from_rpc(error: grpc.RpcError, target: str) -> KinemaError:
     violations = _unpack(status, BadRequest()).field_violations
     if violations:
         return _INVALID.get(reason, InvalidInputError)(violations[0].field, violations[0].description)
+    if reason == "INVALID_MEDIA":
+        return MediaError(details)
     if reason == "BUSY":
-        return ServerBusyError(f"the server at {target} is busy: {details}")
+        delay = _unpack(status, RetryInfo()).retry_delay
+        return ServerBusyError(
+            f"the server at {target} is busy: {details}", retry_seconds=delay.ToTimedelta().total_seconds() or None
+        )
+    if code in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
+        return AccessDeniedError(f"the server at {target} lets nobody do this without the right key: {details}")
     if code in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}:
         # Of gRPC itself, as a rule: a message is larger than the server takes.
         return InvalidInputError("request", f"{target} does not take it: {details}")

@@ -120,6 +120,8 @@ class ColorStream(Generic[FrameT]):
             case "frame":
                 return self._take(response.frame)
             case "summary" if not self._on_their_way:
+                with held_ctrl_c(self._responses.cancel):
+                    next(self._responses, None)  # or the server would take the end for a client that left
                 self._end(convert.summary_from_proto(response.summary))
                 return None
             case kind:

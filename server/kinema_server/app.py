@@ -23,11 +23,15 @@ from kinema_core.engines.engine import Engine
 from kinema_core.engines.select import open_engine
 from kinema_core.frames import ColorTags, LumaFrame
 from kinema_core.pipeline import Colorizer, colorize_frames
+from kinema_server.access import AccessControl
+from kinema_server.batching import BatchPlan, measured_plan
 from kinema_server.errors import StartError
+from kinema_server.keys import KeyRing
 from kinema_server.metrics import Metrics
 from kinema_server.scheduler import Scheduler
 from kinema_server.servicer import ColorizerServicer
 from kinema_server.settings import Settings
+from kinema_server.tls import TlsFiles, server_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class RunningServer:
     host: str
     port: int
     metrics_port: int | None
+    health_port: int | None
     bundle: Bundle
     engine: Engine
     metrics: Metrics
@@ -60,26 +65,38 @@ async def running_server(
     A bundle and an engine that are given are used instead of those that the settings name, and stay the caller's.
 
     Raises:
-        StartError: a port is taken or may not be used.
+        StartError: a port is taken or may not be used, or a certificate or the keys cannot be read.
         BundleError: the model cannot be used.
         EngineUnavailableError: the engine cannot run on this machine.
     """
     async with contextlib.AsyncExitStack() as stack:
         if bundle is None:
             bundle = await asyncio.to_thread(load_bundle, settings.model)
+        batching = BatchPlan()
         if engine is None:
             engine = await asyncio.to_thread(_open_engine, settings, bundle)
             stack.callback(engine.close)
+            batching = await asyncio.to_thread(measured_plan, engine, bundle.manifest)
         metrics = Metrics(bundle, engine)
         metrics_port = stack.enter_context(_metrics_page(settings, metrics))
-        scheduler = await stack.enter_async_context(Scheduler(engine, max_lanes=settings.max_streams))
+        scheduler = await stack.enter_async_context(
+            Scheduler(engine, max_lanes=settings.max_streams, max_videos=settings.max_videos, batching=batching)
+        )
 
-        server = grpc.aio.server(options=_server_options(settings))
+        keys = [AccessControl(KeyRing(settings.api_keys))] if settings.api_keys is not None else []
+        server = grpc.aio.server(options=_server_options(settings), interceptors=keys)
         pb_grpc.add_ColorizerServicer_to_server(ColorizerServicer(settings, bundle, scheduler, metrics), server)
         healths = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healths, server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        port = _listen(server, settings)
+        port = _listen(server, settings.host, settings.port, settings.tls_files)
+        health_port = None
+        if settings.health_port is not None:
+            probes = grpc.aio.server(options=_server_options(settings))
+            health_pb2_grpc.add_HealthServicer_to_server(healths, probes)
+            health_port = _listen(probes, settings.host, settings.health_port, None)
+            await probes.start()
+            stack.push_async_callback(probes.stop, None)
         await server.start()
         stack.push_async_callback(server.stop, settings.grace_seconds)
         stack.push_async_callback(healths.enter_graceful_shutdown)
@@ -87,7 +104,7 @@ async def running_server(
             await healths.set(service, HealthCheckResponse.SERVING)
 
         logger.info("server_started", extra={"port": port, "model": bundle.manifest.name, "digest": bundle.digest})
-        yield RunningServer(settings.host, port, metrics_port, bundle, engine, metrics)
+        yield RunningServer(settings.host, port, metrics_port, health_port, bundle, engine, metrics)
 
 
 async def serve_until_signal(
@@ -130,9 +147,12 @@ def _server_options(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
-def _listen(server: grpc.aio.Server, settings: Settings) -> int:
-    address = _address(settings.host, settings.port)
+def _listen(server: grpc.aio.Server, host: str, port: int, tls: TlsFiles | None) -> int:
+    address = _address(host, port)
+    credentials = server_credentials(tls) if tls is not None else None
     try:
+        if credentials is not None:
+            return server.add_secure_port(address, credentials)
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise StartError(f"cannot listen on {address}: taken by another program, or not this machine's") from error

@@ -12,11 +12,15 @@ import numpy as np
 from kinema.v1 import colorizer_pb2 as pb
 from kinema_core.bundle import Bundle
 from kinema_core.color import GREY_TAGS
+from kinema_core.engines.engine import Engine
 from kinema_core.errors import FrameOrderError, InvalidInputError
 from kinema_core.frames import ColorRange, ColorTags, Matrix, Plane, RgbFrame, check_size
+from kinema_core.media.deinterlacer import Deinterlace
+from kinema_core.media.encoders import DEFAULT_CODEC
 from kinema_core.pipeline import Options
 from kinema_server.photos import ImageFormat, PhotoRequest
 from kinema_server.stream import Answer, OutputForm, PixelFormat, SentFrame, StageSeconds, Stream, StreamSpec, Tally
+from kinema_server.videos import MAX_CHUNK_BYTES, Done, Event, Progress, VideoRequest
 
 NumberT = TypeVar("NumberT", bound=int)
 T = TypeVar("T")
@@ -43,6 +47,20 @@ _COLOR_RANGES: Mapping[pb.ColorRange, ColorRange] = {
     pb.COLOR_RANGE_UNSPECIFIED: ColorRange.LIMITED,
     pb.COLOR_RANGE_LIMITED: ColorRange.LIMITED,
     pb.COLOR_RANGE_FULL: ColorRange.FULL,
+}
+_CODECS: Mapping[pb.VideoCodec, str] = {
+    pb.VIDEO_CODEC_UNSPECIFIED: DEFAULT_CODEC,
+    pb.VIDEO_CODEC_H264: "h264",
+    pb.VIDEO_CODEC_HEVC: "hevc",
+    pb.VIDEO_CODEC_AV1: "av1",
+    pb.VIDEO_CODEC_FFV1: "ffv1",
+    pb.VIDEO_CODEC_PRORES: "prores",
+}
+_DEINTERLACE: Mapping[pb.Deinterlace, Deinterlace] = {
+    pb.DEINTERLACE_UNSPECIFIED: Deinterlace.AUTO,
+    pb.DEINTERLACE_AUTO: Deinterlace.AUTO,
+    pb.DEINTERLACE_ON: Deinterlace.ON,
+    pb.DEINTERLACE_OFF: Deinterlace.OFF,
 }
 _IMAGE_FORMATS: Mapping[pb.ImageFormat, ImageFormat] = {
     pb.IMAGE_FORMAT_UNSPECIFIED: ImageFormat.PNG,
@@ -158,6 +176,65 @@ def photo_from_proto(request: pb.ColorizeImageRequest) -> PhotoRequest:
     return PhotoRequest(request.image, request.model, _options_from_proto(request, ""), output_format)
 
 
+async def video_from_proto(requests: AsyncIterator[pb.ColorizeVideoRequest]) -> VideoRequest:
+    """Take the first message of a film, and check and translate it.
+
+    Raises:
+        InvalidInputError: names the field.
+    """
+    request = await anext(requests, None)
+    if request is None or not request.HasField("config"):
+        raise InvalidInputError("config", "must be the first message of a film, and is missing")
+    config = request.config
+    smoothing = config.smoothing if config.HasField("smoothing") else None
+    return VideoRequest(
+        model=config.model,
+        options=_options_from_proto(config, "config.", smoothing=smoothing),
+        codec=_known("config.codec", config.codec, _CODECS),
+        crf=config.crf if config.HasField("crf") else None,
+        deinterlace=_known("config.deinterlace", config.deinterlace, _DEINTERLACE),
+        is_lenient=config.lenient,
+    )
+
+
+def chunk_from_proto(request: pb.ColorizeVideoRequest) -> bytes:
+    """Return the bytes of a message that follows the first.
+
+    Raises:
+        InvalidInputError: it holds something else, or too many.
+    """
+    if not request.HasField("chunk"):
+        raise InvalidInputError("message", "must hold a chunk after the first, which is the config")
+    if len(request.chunk) > MAX_CHUNK_BYTES:
+        raise InvalidInputError("chunk", f"must have at most {MAX_CHUNK_BYTES} bytes, got {len(request.chunk)}")
+    return request.chunk
+
+
+def event_to_proto(event: Event, bundle: Bundle, engine: Engine) -> pb.ColorizeVideoResponse:
+    """Translate what happened to a film."""
+    match event:
+        case bytes():
+            return pb.ColorizeVideoResponse(chunk=event)
+        case Progress():
+            return pb.ColorizeVideoResponse(progress=pb.VideoProgress(num_frames=event.num_frames))
+        case Done():
+            summary = pb.VideoSummary(num_frames=event.num_frames, num_left_out=event.num_left_out)
+            return pb.ColorizeVideoResponse(summary=summary)
+    height, width = event.working_shape
+    accepted = pb.VideoAccepted(
+        model=bundle.manifest.name,
+        model_version=bundle.manifest.version,
+        model_digest=bundle.digest,
+        engine=engine.name,
+        precision=engine.precision,
+        size=pb.Size(width=event.width, height=event.height),
+        working_size=pb.Size(width=width, height=height),
+        codec=_key_of(event.codec, _CODECS),
+        num_frames=event.num_frames or 0,
+    )
+    return pb.ColorizeVideoResponse(accepted=accepted)
+
+
 def accepted_to_proto(stream: Stream, bundle: Bundle) -> pb.ColorizeFramesResponse:
     """Say what will really be used for a stream."""
     spec, engine = stream.spec, stream.scheduler.engine
@@ -228,7 +305,7 @@ def models_to_proto(bundles: list[Bundle]) -> pb.ListModelsResponse:
 
 
 def _options_from_proto(
-    message: pb.StreamConfig | pb.ColorizeImageRequest, prefix: str, *, smoothing: float | None = None
+    message: pb.StreamConfig | pb.VideoConfig | pb.ColorizeImageRequest, prefix: str, *, smoothing: float | None = None
 ) -> Options:
     given = {"smoothing": smoothing, "saturation": message.saturation if message.HasField("saturation") else None}
     try:
@@ -284,4 +361,4 @@ def _known(field: str, number: NumberT, known: Mapping[NumberT, T]) -> T:
 
 def _key_of(value: object, known: Mapping[NumberT, object]) -> NumberT:
     """Look a value's number up: the last one that means it, which is never UNSPECIFIED."""
-    return max(number for number, meaning in known.items() if meaning is value)
+    return max(number for number, meaning in known.items() if meaning == value)

@@ -5,6 +5,8 @@ KinemaError (kinema_core.errors)
 │   └── UnknownModelError    no model of that name is here
 └── ServerError              the server itself has a reason
     ├── BusyError            every place for streams and photographs is taken
+    ├── UnauthenticatedError the call came without a key that is known
+    ├── ForbiddenError       the key does not allow the method
     └── StartError           the server cannot start; never reaches the wire
 """
 
@@ -12,13 +14,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from kinema_core.errors import EngineError, FrameOrderError, InvalidInputError, KinemaError
+from kinema_core.errors import EngineError, FrameOrderError, InvalidInputError, KinemaError, MediaError
 
 ERROR_DOMAIN = "kinema.v1"
+RETRY_SECONDS = 1
+"""When a client that found no place should ask again."""
 
 
 class UnknownModelError(InvalidInputError):
@@ -31,6 +36,14 @@ class ServerError(KinemaError):
 
 class BusyError(ServerError):
     """Every place for streams and photographs is taken."""
+
+
+class UnauthenticatedError(ServerError):
+    """The call came without a key that is known."""
+
+
+class ForbiddenError(ServerError):
+    """The key does not allow the method."""
 
 
 class StartError(ServerError):
@@ -52,6 +65,9 @@ _TABLE = (
     _Row(FrameOrderError, grpc.StatusCode.INVALID_ARGUMENT, "FRAME_ORDER", None),
     _Row(InvalidInputError, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT", None),
     _Row(BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY", None),
+    _Row(UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", None),
+    _Row(ForbiddenError, grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN", None),
+    _Row(MediaError, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MEDIA", None),
     _Row(EngineError, grpc.StatusCode.INTERNAL, "ENGINE_FAILED", "the model failed; the server's log says why"),
     _Row(Exception, grpc.StatusCode.INTERNAL, "INTERNAL", "the server failed; its log says why"),
 )  # fmt: skip
@@ -69,6 +85,8 @@ def error_to_status(error: Exception, metadata: Mapping[str, str] | None = None)
     if isinstance(error, InvalidInputError):
         violation = BadRequest.FieldViolation(field=error.field, description=error.reason)
         details.append(BadRequest(field_violations=[violation]))
+    if isinstance(error, BusyError):
+        details.append(RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
     for detail in details:
         packed = status.details.add()
         packed.Pack(detail)

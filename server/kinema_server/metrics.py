@@ -1,13 +1,14 @@
 """Every metric of the server."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from kinema_core.bundle import Bundle
 from kinema_core.engines.engine import Engine
 from kinema_server.stream import StageSeconds, Tally
+from kinema_server.videos import Event, Progress
 
 _BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
@@ -58,6 +59,20 @@ class Metrics:
                 yield tally
             finally:
                 self.frames.labels("dropped").inc(tally.num_received - tally.num_answered)
+
+    @contextlib.contextmanager
+    def watch_video(self) -> Iterator[Callable[[Event], None]]:
+        """Count a whole film as a stream, and its frames; yields what is to be told each event."""
+        num_frames = 0
+
+        def note(event: Event) -> None:
+            nonlocal num_frames
+            if isinstance(event, Progress):
+                self.frames.labels("colorized").inc(event.num_frames - num_frames)
+                num_frames = event.num_frames
+
+        with self.streams.track_inprogress():
+            yield note
 
     def observe(self, seconds: StageSeconds) -> None:
         """Count a frame that was answered."""

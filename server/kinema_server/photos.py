@@ -2,7 +2,6 @@
 
 import enum
 import time
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 import cv2
@@ -10,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.bundle import Manifest
-from kinema_core.errors import CancelledWorkError, InvalidInputError, MediaError
+from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import check_size
 from kinema_core.media.photo_header import read_photo_size
 from kinema_core.media.photos import decode_photo
 from kinema_core.pipeline import Options, colorize_photo
-from kinema_server.scheduler import Inferred, Lane, Scheduler
+from kinema_server.lane_engine import LaneEngine
+from kinema_server.scheduler import Lane, Scheduler
 from kinema_server.stream import StageSeconds
-
-F32 = NDArray[np.float32]
 
 
 class ImageFormat(enum.Enum):
@@ -52,13 +50,11 @@ def colorize_encoded(
     started = time.perf_counter()
     rgb = decode_image(request.image, max_pixels=max_pixels)
     decoded = time.perf_counter()
-    engine = _LaneEngine(scheduler, lane)
+    engine = LaneEngine(scheduler, lane)
     colored = colorize_photo(rgb, engine, manifest, request.options)
     encoded = encode_image(colored, request.output_format)
-    queue_seconds = sum(answer.queue_seconds for answer in engine.answers)
-    engine_seconds = sum(answer.engine_seconds for answer in engine.answers)
-    finish_seconds = time.perf_counter() - decoded - queue_seconds - engine_seconds
-    return encoded, StageSeconds(decoded - started, queue_seconds, engine_seconds, finish_seconds)
+    finish_seconds = time.perf_counter() - decoded - engine.queue_seconds - engine.engine_seconds
+    return encoded, StageSeconds(decoded - started, engine.queue_seconds, engine.engine_seconds, finish_seconds)
 
 
 def decode_image(image: bytes, *, max_pixels: int) -> NDArray[np.uint8]:
@@ -85,28 +81,3 @@ def encode_image(rgb: NDArray[np.uint8], image_format: ImageFormat) -> bytes:
         options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     _, encoded = cv2.imencode(image_format.value, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     return encoded.tobytes()
-
-
-class _LaneEngine:
-    """A lane in the shape of an engine."""
-
-    def __init__(self, scheduler: Scheduler, lane: Lane) -> None:
-        self._scheduler = scheduler
-        self._lane = lane
-        self.name, self.precision, self.device = (
-            scheduler.engine.name,
-            scheduler.engine.precision,
-            scheduler.engine.device,
-        )
-        self.answers: list[Inferred] = []
-
-    def infer(self, lightness: F32) -> F32:
-        try:
-            inferred = self._scheduler.submit(self._lane, lightness).result()
-        except CancelledError:
-            raise CancelledWorkError("nobody waits for this picture any more") from None
-        self.answers.append(inferred)
-        return inferred.ab
-
-    def close(self) -> None:
-        """Do nothing: the engine is its opener's to close."""

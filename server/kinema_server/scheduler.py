@@ -1,8 +1,11 @@
 """One engine, lent to many: each borrower has a lane, and the lanes take turns.
 
     lane 1  ▪▪▪ ─┐
-    lane 2  ▪   ─┼─ in turn ─► engine thread
+    lane 2  ▪   ─┼─ in turn ─► batch ─► engine thread
     lane 3  ▪▪  ─┘
+
+A batch holds pictures of one size, as many as the plan allows; where larger batches gain nothing it is one picture. The
+engine gives a picture the same bits in any batch.
 
 A lane holds at most `depth` pictures and there are at most `max_lanes` lanes, so all that waits is bounded, and a
 borrower with many pictures waiting delays another by one picture, not by all of them. Work on the CPU beside the
@@ -17,7 +20,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import ParamSpec, Self, TypeVar
 
 import numpy as np
@@ -25,6 +30,7 @@ from numpy.typing import NDArray
 
 from kinema_core.engines.engine import Engine
 from kinema_core.errors import CancelledWorkError
+from kinema_server.batching import BatchPlan
 from kinema_server.errors import BusyError
 
 F32 = NDArray[np.float32]
@@ -69,8 +75,17 @@ class Lane:
 class Scheduler:
     """Run one engine on one thread for many lanes. Use it by `async with`; the engine stays the caller's to close."""
 
-    def __init__(self, engine: Engine, *, max_lanes: int, num_cpu_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        max_lanes: int,
+        max_videos: int = 1,
+        batching: BatchPlan | None = None,
+        num_cpu_threads: int | None = None,
+    ) -> None:
         self.engine = engine
+        self._batching = batching or BatchPlan()
         self._max_lanes = max_lanes
         self._num_lanes = 0
         self._turns: deque[Lane] = deque()  # the lanes where something waits; the next one first
@@ -81,6 +96,10 @@ class Scheduler:
         self._frame_pool = ThreadPoolExecutor(num_cpu_threads, thread_name_prefix="kinema-frame")
         # A photograph can be large and waits for the engine in its thread: one at a time, out of the frames' way.
         self._photo_pool = ThreadPoolExecutor(1, thread_name_prefix="kinema-photo")
+        # A film waits in its thread for as long as its client likes, so that none may wait behind it.
+        self._max_videos = max_videos
+        self._num_videos = 0
+        self._video_pool = ThreadPoolExecutor(max_videos, thread_name_prefix="kinema-video")
 
     async def __aenter__(self) -> Self:
         self._worker.start()
@@ -98,7 +117,7 @@ class Scheduler:
             self._turns.clear()
             self._changed.notify_all()
         self._worker.join()
-        for pool in (self._frame_pool, self._photo_pool):
+        for pool in (self._frame_pool, self._photo_pool, self._video_pool):
             pool.shutdown(cancel_futures=True)
 
     @contextlib.contextmanager
@@ -140,34 +159,77 @@ class Scheduler:
 
     async def run_frame(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a frame's work on the CPU, outside the event loop."""
-        return await asyncio.wrap_future(self._frame_pool.submit(work, *args, **kwargs))
+        return await asyncio.wrap_future(self._frame_pool.submit(_bound(work, *args, **kwargs)))
 
     async def run_photo(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a photograph's work on the CPU, outside the event loop, after the photographs before it."""
-        return await asyncio.wrap_future(self._photo_pool.submit(work, *args, **kwargs))
+        return await asyncio.wrap_future(self._photo_pool.submit(_bound(work, *args, **kwargs)))
 
-    def _next_job(self) -> _Job | None:
-        """Wait for the next picture; None when the scheduler is closed."""
+    async def run_video(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a whole film's work on a thread of its own.
+
+        Raises:
+            BusyError: as many films as may be are under way.
+        """
+        if self._num_videos >= self._max_videos:
+            raise BusyError(f"all {self._max_videos} places for whole films are taken; try again later")
+        self._num_videos += 1
+        try:
+            return await asyncio.wrap_future(self._video_pool.submit(_bound(work, *args, **kwargs)))
+        finally:
+            self._num_videos -= 1
+
+    def _next_batch(self) -> list[_Job]:
+        """Wait for the next pictures, all of one size; none when the scheduler is closed."""
+        batch: list[_Job] = []
         with self._changed:
             self._changed.wait_for(lambda: self._turns or self._is_closed)
-            if self._is_closed:
-                return None
-            lane = self._turns.popleft()
+            until = time.perf_counter() + self._batching.wait_seconds
+            while not self._is_closed:
+                self._fill(batch)
+                # Alone, a lane has more on its way only after it got its answers.
+                is_alone = self._num_lanes <= 1 or not batch
+                left = until - time.perf_counter()
+                if self._turns or is_alone or len(batch) >= self._batching.max_size or left <= 0:
+                    break
+                self._changed.wait(left)
+        return batch
+
+    def _fill(self, batch: list[_Job]) -> None:
+        """Take pictures in turn, up to a full batch or one of another size; what was cancelled is passed over."""
+        while self._turns and len(batch) < self._batching.max_size:
+            lane = self._turns[0]
+            if batch and lane.jobs[0].lightness.shape != batch[0].lightness.shape:
+                return
+            self._turns.popleft()
             job = lane.jobs.popleft()
             if lane.jobs:
                 self._turns.append(lane)
-            return job
+            if job.answer.set_running_or_notify_cancel():
+                batch.append(job)
 
     def _work(self) -> None:
-        while (job := self._next_job()) is not None:
-            if job.answer.set_running_or_notify_cancel():
-                self._infer(job)
+        while not self._is_closed:
+            if batch := self._next_batch():
+                self._infer(batch)
 
-    def _infer(self, job: _Job) -> None:
+    def _infer(self, batch: list[_Job]) -> None:
         started = time.perf_counter()
         try:
-            ab = self.engine.infer(job.lightness)
-        except Exception as error:  # noqa: BLE001 - carried to the lane that waits for it; the thread serves on
-            job.answer.set_exception(error)
-        else:
-            job.answer.set_result(Inferred(ab, started - job.submitted, time.perf_counter() - started))
+            pictures = [job.lightness for job in batch]
+            ab = self.engine.infer(np.concatenate(pictures) if len(pictures) > 1 else pictures[0])
+        except Exception as error:  # noqa: BLE001 - carried to the lanes that wait for it; the thread serves on
+            if len(batch) > 1:
+                for job in batch:  # one picture may be the culprit: the others shall not suffer for it
+                    self._infer([job])
+                return
+            batch[0].answer.set_exception(error)
+            return
+        seconds = time.perf_counter() - started
+        for number, job in enumerate(batch):
+            job.answer.set_result(Inferred(ab[number : number + 1], started - job.submitted, seconds))
+
+
+def _bound(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
+    """Bind the arguments, and the context of the call that it is for: the request's id goes into the log."""
+    return partial(copy_context().run, partial(work, *args, **kwargs))

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
 import grpc
@@ -13,12 +13,16 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.bundle import Bundle
 from kinema_server import convert
+from kinema_server.access import Quotas
 from kinema_server.errors import UnknownModelError, error_to_status, is_servers_fault
+from kinema_server.lane_engine import LaneEngine
 from kinema_server.metrics import Metrics
 from kinema_server.photos import colorize_encoded
-from kinema_server.scheduler import Scheduler
+from kinema_server.request_ids import begin_request
+from kinema_server.scheduler import Lane, Scheduler
 from kinema_server.settings import Settings
 from kinema_server.stream import Stream
+from kinema_server.videos import Event, Handover, Upload, VideoRequest, abandoned, colorize_video
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         self._bundle = bundle
         self._scheduler = scheduler
         self._metrics = metrics
+        self._quotas = Quotas()
 
     async def ColorizeFrames(  # type: ignore[override]  # noqa: N802 - grpc.aio takes a handler that writes as well
         self, request_iterator: AsyncIterator[pb.ColorizeFramesRequest], context: Context
@@ -42,7 +47,11 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         async with self._call("ColorizeFrames", context, conversation):
             spec = await conversation.config()
             self._check_model("config.model", spec.model)
-            with self._scheduler.lane(self._settings.credits) as lane, self._metrics.watch_stream() as tally:
+            with (
+                self._quotas.stream(),
+                self._scheduler.lane(self._settings.credits) as lane,
+                self._metrics.watch_stream() as tally,
+            ):
                 stream = Stream(spec, self._bundle.manifest, self._scheduler, lane, tally)
                 await context.write(convert.accepted_to_proto(stream, self._bundle))
                 async with (
@@ -56,6 +65,54 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                         self._metrics.observe(answer.seconds)
                 await context.write(convert.summary_to_proto(tally))
 
+    async def ColorizeVideo(  # type: ignore[override]  # noqa: N802 - as above
+        self, request_iterator: AsyncIterator[pb.ColorizeVideoRequest], context: Context
+    ) -> None:
+        """Answer a film with a film."""
+        async with self._call("ColorizeVideo", context):
+            request = await convert.video_from_proto(request_iterator)
+            self._check_model("config.model", request.model)
+            with self._quotas.stream(), self._scheduler.lane(1) as lane:
+                async with contextlib.aclosing(self._video_events(request, request_iterator, lane)) as events:
+                    async for event in events:
+                        await context.write(convert.event_to_proto(event, self._bundle, self._scheduler.engine))
+
+    async def _video_events(
+        self, request: VideoRequest, requests: AsyncIterator[pb.ColorizeVideoRequest], lane: Lane
+    ) -> AsyncGenerator[Event, None]:
+        """Receive and colorize a film at the same time; leaving ends both."""
+        upload, handover = Upload(max_bytes=self._settings.max_video_bytes), Handover()
+        engine, manifest = LaneEngine(self._scheduler, lane), self._bundle.manifest
+        max_pixels = self._settings.max_frame_pixels
+        work = asyncio.create_task(
+            self._scheduler.run_video(
+                colorize_video, upload, request, engine, manifest, handover, max_pixels=max_pixels
+            )
+        )
+        receiving = asyncio.create_task(self._receive_video(requests, upload))
+        try:
+            with self._metrics.watch_video() as note:
+                async with contextlib.aclosing(handover.events(until=work)) as events:
+                    async for event in events:
+                        note(event)
+                        yield event
+            await work
+        finally:
+            upload.fail(abandoned())
+            handover.abandon()
+            receiving.cancel()
+            await asyncio.gather(work, receiving, return_exceptions=True)
+            upload.close()
+
+    async def _receive_video(self, requests: AsyncIterator[pb.ColorizeVideoRequest], upload: Upload) -> None:
+        try:
+            async for request in requests:
+                await self._scheduler.run_frame(upload.append, convert.chunk_from_proto(request))
+        except Exception as error:  # noqa: BLE001 - raised where the film is read
+            upload.fail(error)
+        else:
+            upload.complete()
+
     async def ColorizeImage(  # noqa: N802
         self, request: pb.ColorizeImageRequest, context: Context
     ) -> pb.ColorizeImageResponse:
@@ -63,7 +120,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         async with self._call("ColorizeImage", context):
             photo = convert.photo_from_proto(request)
             self._check_model("model", photo.model)
-            with self._scheduler.lane(1) as lane:
+            with self._quotas.stream(), self._scheduler.lane(1) as lane:
                 image, seconds = await self._scheduler.run_photo(
                     colorize_encoded,
                     photo,
@@ -88,7 +145,8 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
     async def _call(
         self, method: str, context: Context, conversation: convert.Conversation | None = None
     ) -> AsyncIterator[None]:
-        """Count a call, and tell the client why it failed."""
+        """Give a call its id, count it, and tell the client why it failed."""
+        await context.send_initial_metadata((("x-request-id", begin_request(context.invocation_metadata())),))
         try:
             yield
         except asyncio.CancelledError:

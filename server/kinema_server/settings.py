@@ -9,6 +9,9 @@ from kinema_core.engines.engine import Precision
 from kinema_core.engines.select import AUTO, ENGINE_NAMES
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import MAX_SIDE
+from kinema_server.tls import TlsFiles
+
+LOG_FORMATS = ("text", "json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,18 @@ class Settings:
     """0 for any free port."""
     metrics_port: int | None = None
     """Where Prometheus finds the metrics, over HTTP; 0 for any free port, None for no metrics page."""
+    health_port: int | None = None
+    """Where health is told without a certificate or key, for probes; 0 for any free port, None for none of its own."""
+    tls_certificate: Path | None = None
+    """The server's certificate chain, PEM; None for no encryption. Read anew when it changes, as all files here."""
+    tls_key: Path | None = None
+    """Its key, PEM."""
+    tls_client_ca: Path | None = None
+    """Who signs the clients' certificates, PEM; None where clients need none."""
+    api_keys: Path | None = None
+    """The file of keys that clients may call with; None where they need none. See `keys`."""
+    log_format: str = "text"
+    """One of LOG_FORMATS."""
     model: Path | None = None
     """Folder of a model bundle; None for the one that ships with Kinema."""
     engine: str = AUTO
@@ -36,6 +51,10 @@ class Settings:
     """Frames of one stream that may be unanswered at any time."""
     max_streams: int = 64
     """Streams and photographs at a time; the next is refused."""
+    max_videos: int = 2
+    """Whole films at a time, which count as streams, too; the next is refused."""
+    max_video_bytes: int = 8 << 30
+    """The largest whole film; it is kept in the folder for temporary files until it is done."""
     max_frame_pixels: int = 4096 * 2304
     """The largest frame of a stream, width x height."""
     max_photo_pixels: int = 8192 * 4096
@@ -47,15 +66,31 @@ class Settings:
         _check_range("port", self.port, 0, 65535)
         if self.metrics_port is not None:
             _check_range("metrics_port", self.metrics_port, 0, 65535)
+        if self.health_port is not None:
+            _check_range("health_port", self.health_port, 0, 65535)
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise InvalidInputError("tls_key", "belongs to tls_certificate: give both, or neither")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise InvalidInputError("tls_client_ca", "asks for clients' certificates, which needs tls_certificate")
         if self.num_threads is not None:
             _check_range("num_threads", self.num_threads, 1, 1024)
         _check_range("credits", self.credits, 1, 256)
         _check_range("max_streams", self.max_streams, 1, 100_000)
+        _check_range("max_videos", self.max_videos, 1, 1024)
+        _check_range("max_video_bytes", self.max_video_bytes, 1, 1 << 50)
         _check_range("max_frame_pixels", self.max_frame_pixels, 1, MAX_SIDE**2)
         _check_range("max_photo_pixels", self.max_photo_pixels, 1, MAX_SIDE**2)
         _check_range("grace_seconds", self.grace_seconds, 0, 3600)
+        _check_choice("log_format", self.log_format, LOG_FORMATS)
         _check_choice("engine", self.engine, ENGINE_NAMES)
         _check_choice("precision", self.precision, get_args(Precision))
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files for encryption; None for none."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return TlsFiles(self.tls_certificate, self.tls_key, self.tls_client_ca)
 
     @property
     def max_message_bytes(self) -> int:
@@ -85,12 +120,20 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "host": ("KINEMA_HOST", str),
     "port": ("KINEMA_PORT", int),
     "metrics_port": ("KINEMA_METRICS_PORT", int),
+    "health_port": ("KINEMA_HEALTH_PORT", int),
+    "tls_certificate": ("KINEMA_TLS_CERT", Path),
+    "tls_key": ("KINEMA_TLS_KEY", Path),
+    "tls_client_ca": ("KINEMA_TLS_CLIENT_CA", Path),
+    "api_keys": ("KINEMA_API_KEYS", Path),
+    "log_format": ("KINEMA_LOG_FORMAT", str),
     "model": ("KINEMA_MODEL", Path),
     "engine": ("KINEMA_ENGINE", str),
     "precision": ("KINEMA_PRECISION", str),
     "num_threads": ("KINEMA_THREADS", int),
     "credits": ("KINEMA_CREDITS", int),
     "max_streams": ("KINEMA_MAX_STREAMS", int),
+    "max_videos": ("KINEMA_MAX_VIDEOS", int),
+    "max_video_bytes": ("KINEMA_MAX_VIDEO_BYTES", int),
     "max_frame_pixels": ("KINEMA_MAX_FRAME_PIXELS", int),
     "max_photo_pixels": ("KINEMA_MAX_PHOTO_PIXELS", int),
     "grace_seconds": ("KINEMA_GRACE_SECONDS", float),

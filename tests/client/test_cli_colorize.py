@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -23,7 +24,9 @@ from kinema_core.color import rgb_to_grey
 from kinema_core.frames import ColorFrame, ColorTags
 from kinema_core.media.photos import read_photo, write_photo
 from kinema_server.app import running_server
+from kinema_server.keys import digest_of, new_key
 from kinema_server.settings import Settings
+from tests.client.conftest import server_on_a_thread
 from tests.core.films import make_film, read_film, read_packets
 from tests.core.tiny_models import tiny_bundle
 from tests.fakes import FAKE_BUNDLE, FakeEngine, random_luma
@@ -341,6 +344,39 @@ async def test_a_model_that_the_server_lacks_is_named(
 
     assert code == 1
     assert "(tiny), got 'huge'" in capsys.readouterr().err
+
+
+def test_a_server_with_certificate_and_keys_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, key = trustme.CA(), new_key()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "server.key")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    (tmp_path / "keys.toml").write_text(f'[[key]]\nname = "me"\nsha256 = "{digest_of(key)}"\n')
+    settings = Settings(
+        port=0,
+        tls_certificate=tmp_path / "server.pem",
+        tls_key=tmp_path / "server.key",
+        api_keys=tmp_path / "keys.toml",
+    )
+    make_film(tmp_path / "old.mkv")
+    monkeypatch.setenv("KINEMA_API_KEY", key)
+
+    with server_on_a_thread(FakeEngine(), settings) as server:
+        remote = ["--server", server.address, "--tls", "--tls-ca", str(tmp_path / "ca.pem")]
+        code = main(["colorize", str(tmp_path / "old.mkv"), str(tmp_path / "new.mkv"), *remote])
+
+    assert code == 0
+    assert len(read_film(tmp_path / "new.mkv")[1]) == 12
+
+
+@pytest.mark.parametrize("options", [["--tls"], ["--server", "localhost:1", "--tls-ca", "ca.pem"]])
+def test_options_for_encryption_without_it_are_a_usage_error(
+    options: list[str], colorize: Colorize, tmp_path: Path
+) -> None:
+    make_film(tmp_path / "old.mkv")
+
+    assert colorize(str(tmp_path / "old.mkv"), str(tmp_path / "new.mkv"), *options) == 2
 
 
 def test_a_server_that_is_not_there_is_one_line(

@@ -36,6 +36,9 @@ class OddServer(pb_grpc.ColorizerServicer):
     def ColorizeFrames(self, request_iterator: Requests, context: Any) -> Answers:  # noqa: N802
         yield from self._answer(request_iterator, context)
 
+    def ColorizeVideo(self, request_iterator: Iterator[pb.ColorizeVideoRequest], context: Any) -> Any:  # noqa: ARG002, N802
+        next(self._answer(iter([]), context))
+
     def ColorizeImage(self, _: pb.ColorizeImageRequest, context: Any) -> Any:  # noqa: N802
         next(self._answer(iter([]), context))
 

@@ -213,3 +213,15 @@ def test_a_photo_goes_into_a_new_folder(tmp_path: Path) -> None:
     write_photo(tmp_path / "new" / "deep" / "photo.png", smooth_photo())
 
     assert [path.name for path in (tmp_path / "new" / "deep").iterdir()] == ["photo.png"]
+
+
+def test_a_png_whose_chunk_is_longer_than_the_file_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bytearray(cv2.imencode(".png", np.zeros((24, 32, 3), np.uint8))[1].tobytes())
+    at = whole.index(b"IDAT") - 4
+    lying = whole[:at] + b"\x7f\xff\xff\xff" + whole[at + 4 :]
+    assert decode_photo(bytes(whole) + b"more").shape == (24, 32, 3)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+
+    for data in (bytes(lying), bytes(whole[:-6])):
+        with pytest.raises(MediaError, match="cut short"):
+            decode_photo(data)

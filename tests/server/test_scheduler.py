@@ -1,6 +1,7 @@
 """One engine for many: in turn, within bounds, and nothing for those who left."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from fractions import Fraction
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from kinema_core.errors import CancelledWorkError
 from kinema_core.frames import ColorTags
 from kinema_core.pipeline import Options
+from kinema_server.batching import BatchPlan, measure, measured_plan, plan
 from kinema_server.errors import BusyError
 from kinema_server.scheduler import Lane, Scheduler
 from kinema_server.stream import OutputForm, PixelFormat, SentFrame, Stream, StreamSpec, Tally
@@ -183,3 +185,103 @@ async def test_a_stream_that_is_left_frees_everything_it_held() -> None:
     assert num_tasks == 1  # this one
     assert film.num_taken == num_taken
     assert len(engine.seen) <= NUM_CREDITS + 1
+
+
+async def test_a_batch_holds_pictures_of_all_lanes_in_turn_and_gives_each_its_own() -> None:
+    engine = FakeEngine()
+    async with Scheduler(engine, max_lanes=3, batching=BatchPlan(max_size=3)) as scheduler:
+        with scheduler.lane(10) as one, scheduler.lane(10) as other:
+            engine.gate.clear()
+            answers = [scheduler.submit(one, picture(90))]
+            await until(lambda: engine.seen)
+            answers += [scheduler.submit(one, picture(number)) for number in (1, 2, 3)]
+            answers += [scheduler.submit(other, picture(number)) for number in (10, 20)]
+            engine.gate.set()
+            inferred = await asyncio.gather(*map(asyncio.wrap_future, answers))
+
+    assert [batch[:, 0, 0, 0].tolist() for batch in engine.seen] == [[90], [1, 10, 2], [20, 3]]
+    for number, found in zip((90, 1, 2, 3, 10, 20), inferred, strict=True):
+        np.testing.assert_array_equal(found.ab, FakeEngine().infer(picture(number)))
+
+
+async def test_pictures_of_another_size_do_not_join_a_batch() -> None:
+    engine = FakeEngine()
+    async with Scheduler(engine, max_lanes=2, batching=BatchPlan(max_size=4)) as scheduler:
+        with scheduler.lane(10) as one, scheduler.lane(10) as other:
+            engine.gate.clear()
+            answers = [scheduler.submit(one, picture(90))]
+            await until(lambda: engine.seen)
+            answers += [scheduler.submit(one, picture(1)), scheduler.submit(one, picture(2))]
+            answers += [scheduler.submit(other, np.full((1, 1, 16, 8), 3, np.float32))]
+            engine.gate.set()
+            await asyncio.gather(*map(asyncio.wrap_future, answers))
+
+    assert [batch.shape for batch in engine.seen] == [(1, 1, 8, 8), (1, 1, 8, 8), (1, 1, 16, 8), (1, 1, 8, 8)]
+
+
+async def test_a_batch_waits_a_little_for_other_lanes_and_no_longer() -> None:
+    engine = FakeEngine()
+    plan = BatchPlan(max_size=2, wait_seconds=0.3)
+    async with Scheduler(engine, max_lanes=2, batching=plan) as scheduler:
+        with scheduler.lane(10) as one, scheduler.lane(10) as other:
+            first = scheduler.submit(one, picture(1))
+            await asyncio.sleep(0.05)
+            second = scheduler.submit(other, picture(2))
+            await asyncio.gather(asyncio.wrap_future(first), asyncio.wrap_future(second))
+            started = time.monotonic()
+            await asyncio.wrap_future(scheduler.submit(one, picture(3)))
+            waited = time.monotonic() - started
+        with scheduler.lane(10) as alone:
+            started = time.monotonic()
+            await asyncio.wrap_future(scheduler.submit(alone, picture(4)))
+            alone_waited = time.monotonic() - started
+
+    assert [len(batch) for batch in engine.seen] == [2, 1, 1]
+    assert waited > 0.25
+    assert alone_waited < 0.25
+
+
+async def test_one_bad_picture_does_not_fail_its_batch() -> None:
+    class Picky(FakeEngine):
+        def infer(self, lightness: NDArray[np.float32]) -> NDArray[np.float32]:
+            self.seen.append(lightness)
+            assert self.gate.wait(30)
+            if (lightness == 13).any():
+                raise ValueError("on purpose")
+            return super().infer(lightness)
+
+    engine = Picky()
+    async with Scheduler(engine, max_lanes=1, batching=BatchPlan(max_size=4)) as scheduler:
+        with scheduler.lane(10) as lane:
+            engine.gate.clear()
+            answers = [scheduler.submit(lane, picture(90))]
+            await until(lambda: engine.seen)
+            answers += [scheduler.submit(lane, picture(number)) for number in (1, 13, 2)]
+            engine.gate.set()
+            found = await asyncio.gather(*map(asyncio.wrap_future, answers), return_exceptions=True)
+
+    assert [isinstance(answer, ValueError) for answer in found] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        ({1: 0.020, 2: 0.040, 4: 0.080}, BatchPlan()),  # a CPU
+        ({1: 0.020, 2: 0.0375, 4: 0.078}, BatchPlan()),  # 6 % are not worth the wait
+        ({1: 0.004, 2: 0.005, 4: 0.006, 8: 0.0115}, BatchPlan(4, 0.00125)),
+        ({1: 0.004}, BatchPlan()),
+    ],
+)
+def test_the_plan_is_the_largest_batch_that_saves_time(curve: dict[int, float], expected: BatchPlan) -> None:
+    assert plan(curve) == expected
+
+
+def test_an_engine_is_measured_at_the_models_size() -> None:
+    engine = FakeEngine()
+    engine.delay_seconds = 0.002
+
+    curve = measure(engine, FAKE_MANIFEST)
+
+    assert list(curve) == [1, 2, 4, 8, 16]
+    assert {seen.shape[1:] for seen in engine.seen} == {(1, 32, 32)}
+    assert measured_plan(engine, FAKE_MANIFEST).max_size > 1  # its time does not depend on the batch

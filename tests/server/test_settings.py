@@ -10,19 +10,28 @@ from typer.testing import CliRunner
 
 from kinema_core.errors import InvalidInputError
 from kinema_core.log_fields import FieldsFormatter
-from kinema_server.cli import serve
+from kinema_server.cli import key, serve
+from kinema_server.keys import KeyRing
 from kinema_server.settings import Settings, settings_from
 
 VARIABLES = {
     "KINEMA_HOST": "0.0.0.0",  # noqa: S104 - a value, not a socket
     "KINEMA_PORT": "1",
     "KINEMA_METRICS_PORT": "2",
+    "KINEMA_HEALTH_PORT": "12",
+    "KINEMA_TLS_CERT": "server.pem",
+    "KINEMA_TLS_KEY": "server.key",
+    "KINEMA_TLS_CLIENT_CA": "ca.pem",
+    "KINEMA_API_KEYS": "keys.toml",
+    "KINEMA_LOG_FORMAT": "json",
     "KINEMA_MODEL": "some/folder",
     "KINEMA_ENGINE": "onnxruntime",
     "KINEMA_PRECISION": "bf16",
     "KINEMA_THREADS": "3",
     "KINEMA_CREDITS": "4",
     "KINEMA_MAX_STREAMS": "5",
+    "KINEMA_MAX_VIDEOS": "13",
+    "KINEMA_MAX_VIDEO_BYTES": "14",
     "KINEMA_MAX_FRAME_PIXELS": "6",
     "KINEMA_MAX_PHOTO_PIXELS": "7",
     "KINEMA_GRACE_SECONDS": "8.5",
@@ -34,12 +43,20 @@ def test_the_environment_sets_everything() -> None:
         host="0.0.0.0",  # noqa: S104
         port=1,
         metrics_port=2,
+        health_port=12,
+        tls_certificate=Path("server.pem"),
+        tls_key=Path("server.key"),
+        tls_client_ca=Path("ca.pem"),
+        api_keys=Path("keys.toml"),
+        log_format="json",
         model=Path("some/folder"),
         engine="onnxruntime",
         precision="bf16",
         num_threads=3,
         credits=4,
         max_streams=5,
+        max_videos=13,
+        max_video_bytes=14,
         max_frame_pixels=6,
         max_photo_pixels=7,
         grace_seconds=8.5,
@@ -103,3 +120,23 @@ def test_help_shows_the_defaults_and_the_variables() -> None:
 
     for expected in ("--port", "50051", "KINEMA_PORT", "127.0.0.1", "--threads", "--credits", "KINEMA_CREDITS", "f32"):
         assert expected in shown
+
+
+def test_a_key_is_shown_once_and_its_entry_fits_the_file(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(key)
+
+    said = CliRunner().invoke(app, ["studio-a"]).stdout
+
+    (tmp_path / "keys.toml").write_text(said)
+    (made,) = [line.removeprefix("# ") for line in said.splitlines() if line.startswith("# kinema_")]
+    client = KeyRing(tmp_path / "keys.toml").find(made)
+    assert client is not None
+    assert client.name == "studio-a"
+
+
+def test_a_key_for_a_name_that_does_not_fit_is_refused() -> None:
+    app = typer.Typer()
+    app.command()(key)
+
+    assert isinstance(CliRunner().invoke(app, ['a"b']).exception, InvalidInputError)

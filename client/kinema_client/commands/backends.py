@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_client import Client, Model, Timings
+from kinema_client import Client, Model, Timings, Tls
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine, Precision
 from kinema_core.engines.select import open_engine
@@ -151,13 +151,15 @@ def local_backend(
 
 
 @contextmanager
-def server_backend(target: str, model: str | None, options: Options) -> Generator[ServerBackend, None, None]:
+def server_backend(
+    target: str, model: str | None, options: Options, *, tls: Tls | None = None, api_key: str | None = None
+) -> Generator[ServerBackend, None, None]:
     """Connect to the server at `target`, host:port; `model` is one of its models, or None for its default.
 
     Raises:
         KinemaError: the server cannot be reached, or has no such model.
     """
-    with Client(target) as client:
+    with Client(target, tls=tls, api_key=api_key) as client:
         models = client.list_models()
         chosen = next((offered for offered in models if model in {None, offered.name}), None)
         if chosen is None:

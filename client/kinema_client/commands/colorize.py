@@ -45,6 +45,16 @@ def colorize(
         ),
     ],
     server: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Colorize there instead of here.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Encrypt the connection to the server.")] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(help="Who signs the server's certificate, PEM.", show_default="gRPC's own"),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Your own certificate, PEM, for a server that asks.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="KINEMA_API_KEY", help="For a server that asks for one; needs --tls.")
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(envvar=MODEL_VARIABLE, help="Folder of a model bundle, or with --server the name of a model."),
@@ -87,6 +97,10 @@ def colorize(
     """Colorize a film, a photo or a folder of photos."""
     if server is not None and (engine != "auto" or precision != "f32"):
         raise typer.BadParameter("the server has an engine of its own; leave out --engine and --precision")
+    if server is None and (tls or tls_ca or tls_cert or tls_key):
+        raise typer.BadParameter("there is no server to encrypt for; give --server, or leave the --tls options out")
+    if not tls and (tls_ca or tls_cert or tls_key):
+        raise typer.BadParameter("--tls-ca, --tls-cert and --tls-key need --tls")
     source_of_model = context.get_parameter_source("model")
     if server is not None and source_of_model is not None and source_of_model.name == "ENVIRONMENT":
         model = None  # the variable names a folder of this machine
@@ -112,7 +126,11 @@ def colorize(
         )
         job = plan(source, target, choices)
         options = Options(saturation=saturation, smoothing=smoothing, working_size=working_size)
-        with _open_backend(server, model, engine, precision, options) as backend:
+        with (
+            _open_local(model, engine, precision, options)
+            if server is None
+            else _open_remote(server, model, options, (tls_ca, tls_cert, tls_key) if tls else None, api_key)
+        ) as backend:
             job(backend)
     except KeyboardInterrupt:
         where = "" if target == PIPE else f"; nothing was written under {target}"
@@ -201,11 +219,23 @@ def _parse_rate(text: str | None) -> Fraction | None:
     return rate
 
 
-def _open_backend(
-    server: str | None, model: str | None, engine: EngineName, precision: Precision, options: "Options"
+def _open_local(
+    model: str | None, engine: EngineName, precision: Precision, options: "Options"
 ) -> AbstractContextManager["Backend"]:
-    from kinema_client.commands.backends import local_backend, server_backend
+    from kinema_client.commands.backends import local_backend
 
-    if server is not None:
-        return server_backend(server, model, options)
     return local_backend(Path(model) if model else None, engine, precision, options)
+
+
+def _open_remote(
+    server: str,
+    model: str | None,
+    options: "Options",
+    tls_files: tuple[Path | None, Path | None, Path | None] | None,
+    api_key: str | None,
+) -> AbstractContextManager["Backend"]:
+    from kinema_client import Tls
+    from kinema_client.commands.backends import server_backend
+
+    tls = Tls(*tls_files) if tls_files is not None else None
+    return server_backend(server, model, options, tls=tls, api_key=api_key)

@@ -6,7 +6,7 @@ import heapq
 import logging
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import av
 from av.codec.context import ThreadType
@@ -40,17 +40,17 @@ class Demuxer:
 
     def __init__(
         self,
-        source: str,
+        source: str | BinaryIO,
         name: str,
         *,
         file_format: str | None = None,
         options: dict[str, str] | None = None,
         is_lenient: bool = False,
     ) -> None:
-        """Open `source`, a URL of FFmpeg's `file` or `pipe` protocol; messages call it `name`.
+        """Open `source`; messages call it `name`.
 
         Args:
-            source: the URL.
+            source: a URL of FFmpeg's `file` or `pipe` protocol, or a file that can be read and sought in.
             name: what people call it.
             file_format: FFmpeg's name of the container; found by looking at it where None.
             options: for that container's demuxer.
@@ -61,10 +61,12 @@ class Demuxer:
         """
         self.name = name
         self._is_lenient = is_lenient
-        self._is_pipe = source.startswith("pipe:")
+        self._is_pipe = isinstance(source, str) and source.startswith("pipe:")
         try:
             with ffmpeg_errors(f"{name} cannot be opened as a film", advice=_FILM_ADVICE):
-                self.container = av.open(source, format=file_format, options=options or {}, metadata_errors="replace")
+                self.container = av.open(
+                    source, mode="r", format=file_format, options=options or {}, metadata_errors="replace"
+                )
         except ValueError as err:  # a name with a NUL
             raise MediaError(f"{name!r} cannot be opened as a film: {err}; {_FILM_ADVICE}") from err
         try:

@@ -27,6 +27,24 @@ def read_photo_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
+def is_cut_png(data: bytes) -> bool:
+    """Tell whether a PNG promises a chunk that is longer than what is left of it.
+
+    OpenCV makes room for a chunk by its length alone: a few bytes would have it fill gigabytes.
+    """
+    if not data.startswith(_PNG):
+        return False
+    at = len(_PNG)
+    while at < len(data):
+        if at + 8 > len(data):
+            return True
+        (length,) = struct.unpack_from(">I", data, at)
+        if data[at + 4 : at + 8] == b"IEND":
+            return False  # what follows is not looked at
+        at += 12 + length  # length, kind, content, checksum
+    return at > len(data)
+
+
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     """Walk the segments to the frame header."""
     at = 2

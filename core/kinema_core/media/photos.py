@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import check_size
 from kinema_core.media.output_file import PartialFile
-from kinema_core.media.photo_header import read_photo_size
+from kinema_core.media.photo_header import is_cut_png, read_photo_size
 
 PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What photos are read from and written to."""
@@ -63,6 +63,8 @@ def decode_photo(data: bytes, *, name: str = "the photo") -> NDArray[np.uint8]:
         check_size(*size, field=name)
     except InvalidInputError as err:
         raise MediaError(f"{err}; scale it down first") from err
+    if is_cut_png(data):
+        raise MediaError(f"{name} is damaged or cut short; copy it again")
     encoded = np.frombuffer(data, np.uint8)
     pixels = _decode(encoded, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     if pixels is not None and not data.startswith(b"\xff\xd8"):  # JPEG has no alpha

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import av
 import numpy as np
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_STRANGERS_OPTIONS = {
+    "format_whitelist": "matroska,mov,avi,mpeg,mpegts,mxf,flv,ogg,asf,nut,dv,yuv4mpegpipe,ivf",
+    "protocol_whitelist": "none",
+}
+"""Containers that hold a film themselves. A playlist would have FFmpeg open what it names, here or on the network."""
+
 
 class FilmReader:
     """A film, read once from the beginning to the end.
@@ -42,7 +48,7 @@ class FilmReader:
 
     def __init__(
         self,
-        source: str | os.PathLike[str],
+        source: str | os.PathLike[str] | BinaryIO,
         *,
         deinterlace: Deinterlace = Deinterlace.AUTO,
         frame_rate: Fraction | None = None,
@@ -51,7 +57,8 @@ class FilmReader:
         """Open `source` and decode up to the first picture.
 
         Args:
-            source: a path, numbered pictures as in `scan_%05d.png`, or "-" for standard input.
+            source: a path, numbered pictures as in `scan_%05d.png`, "-" for standard input, or a file that can be read
+                and sought in; of the latter nobody knows where it comes from, so only well-known containers are taken.
             deinterlace: which pictures are two fields that are to become one whole picture.
             frame_rate: of numbered pictures, 24 where None; a film has its own.
             is_lenient: whether pictures that cannot be decoded are left out, with a line in the log, and not an error.
@@ -60,9 +67,13 @@ class FilmReader:
             MediaError: there is no such film, it has no pictures, or it is damaged before the first one.
             InvalidInputError: a frame rate for something else than numbered pictures.
         """
-        self.name = "standard input" if source == "-" else os.fspath(source)
         self._deinterlace = deinterlace
-        sequence = find_sequence(self.name)
+        sequence = None
+        if isinstance(source, (str, os.PathLike)):
+            self.name = "standard input" if source == "-" else os.fspath(source)
+            sequence = find_sequence(self.name)
+        else:
+            self.name = "the film"
         if sequence is None and frame_rate is not None:
             raise InvalidInputError("frame_rate", f"is for numbered pictures; {self.name} has its own, leave it out")
         self.first_number = sequence.first_number if sequence else None
@@ -76,7 +87,7 @@ class FilmReader:
 
     def _open(
         self,
-        source: str | os.PathLike[str],
+        source: str | os.PathLike[str] | BinaryIO,
         sequence: ImageSequence | None,
         frame_rate: Fraction | None,
         *,
@@ -85,6 +96,8 @@ class FilmReader:
         if sequence is not None:
             options = sequence.demuxer_options(frame_rate)
             return Demuxer(sequence.url, self.name, file_format="image2", options=options, is_lenient=is_lenient)
+        if not isinstance(source, (str, os.PathLike)):
+            return Demuxer(source, self.name, options=_STRANGERS_OPTIONS, is_lenient=is_lenient)
         return Demuxer("pipe:0" if source == "-" else f"file:{self.name}", self.name, is_lenient=is_lenient)
 
     def _begin(self) -> None:

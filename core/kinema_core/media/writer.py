@@ -11,7 +11,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import av
 from av.codec.codec import UnknownCodecError
@@ -49,7 +49,8 @@ class FilmWriter:
 
     In a `with` block, an error or Ctrl-C aborts. MP4 and MOV keep every pts exactly (in a finer time base where the
     given one is not 1/n). Matroska counts milliseconds from zero: pts are rounded to these, and where a stream begins
-    before zero, as AAC from MP4 does, all streams are moved alike. A film for standard output is Matroska.
+    before zero, as AAC from MP4 does, all streams are moved alike. A film for standard output, or for a file that is
+    open already, is Matroska.
 
     With `copy_from`, the reader's sound, subtitles, attachments, chapters, titles, timecode, rotation and pixel aspect
     come along; packets are interleaved by FFmpeg as the reader passes them, so memory does not grow with the film. Make
@@ -58,7 +59,7 @@ class FilmWriter:
 
     def __init__(  # noqa: PLR0913  # what a film is cannot be said in fewer words; all but the path are named
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | BinaryIO,
         *,
         width: int,
         height: int,
@@ -75,7 +76,7 @@ class FilmWriter:
         """Open the film and write its header.
 
         Args:
-            path: where it is to appear, or "-" for standard output; a missing folder is created.
+            path: where it is to appear, a missing folder is created; "-" for standard output; or a file to write to.
             width: pixels, as in every frame.
             height: pixels, as in every frame.
             time_base: seconds in a tick of every frame's pts.
@@ -109,11 +110,18 @@ class FilmWriter:
         self._last_pts: int | None = None
         self.num_frames = 0
         """How many frames were written so far."""
-        self.name = "standard output" if path == "-" else os.fspath(path)
-        self._file = None if path == "-" else _claim(path, overwrite=overwrite)
+        self._file: PartialFile | None = None
+        target: PartialFile | str | BinaryIO
+        if not isinstance(path, (str, os.PathLike)):
+            self.name, target = "the new film", path
+        elif path == "-":
+            self.name, target = "standard output", "pipe:1"
+        else:
+            self.name = os.fspath(path)
+            self._file = target = _claim(path, overwrite=overwrite)
         self._container: OutputContainer | None = None
         try:
-            self._container = container = _open(self._file, time_base, self._encoder)
+            self._container = container = _open(target, time_base, self._encoder)
             self._stream = self._add_video(container, copy_from)
             if copy_from is not None:
                 self._carry_over(copy_from, container, is_lenient=is_lenient)
@@ -128,7 +136,7 @@ class FilmWriter:
     def like(
         cls,
         film: FilmReader,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | BinaryIO,
         *,
         width: int | None = None,
         codec: str = DEFAULT_CODEC,
@@ -307,11 +315,11 @@ def _claim(path: str | os.PathLike[str], *, overwrite: bool) -> PartialFile:
     return PartialFile(path, overwrite=overwrite)
 
 
-def _open(file: PartialFile | None, time_base: Fraction, encoder: Encoder) -> OutputContainer:
+def _open(target: PartialFile | str | BinaryIO, time_base: Fraction, encoder: Encoder) -> OutputContainer:
     options = {} if encoder.is_inter else {"max_interleave_delta": str(_MAX_WAIT_MICROSECONDS)}
-    if file is None:
-        return av.open("pipe:1", "w", format="matroska", container_options=options)
-    suffix = file.final.suffix.lower()
+    if not isinstance(target, PartialFile):
+        return av.open(target, "w", format="matroska", container_options=options)
+    suffix = target.final.suffix.lower()
     if suffix != ".mkv":
         # MP4 and MOV: ticks as they are given, and edit lists in a multiple of them that is fine enough for any sound,
         # so that a film that does not begin at zero keeps its pts.
@@ -319,7 +327,7 @@ def _open(file: PartialFile | None, time_base: Fraction, encoder: Encoder) -> Ou
         options |= {"video_track_timescale": str(ticks), "movie_timescale": str(ticks * -(-48000 // ticks))}
     if suffix in _STREAMED:
         options["movflags"] = "faststart"
-    return av.open(f"file:{file.partial}", "w", container_options=options)
+    return av.open(f"file:{target.partial}", "w", container_options=options)
 
 
 def _add_stream(container: OutputContainer, encoder: Encoder, rate: Fraction, name: str) -> VideoStream:

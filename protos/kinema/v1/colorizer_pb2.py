@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19kinema/v1/colorizer.proto\x12\tkinema.v1\"Z\n\tColorTags\x12!\n\x06matrix\x18\x01 \x01(\x0e\x32\x11.kinema.v1.Matrix\x12*\n\x0b\x63olor_range\x18\x02 \x01(\x0e\x32\x15.kinema.v1.ColorRange\"2\n\x08Rational\x12\x11\n\tnumerator\x18\x01 \x01(\r\x12\x13\n\x0b\x64\x65nominator\x18\x02 \x01(\r\"%\n\x04Size\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"p\n\x15\x43olorizeFramesRequest\x12)\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x17.kinema.v1.StreamConfigH\x00\x12!\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x10.kinema.v1.FrameH\x00\x42\t\n\x07message\"\xcc\x02\n\x0cStreamConfig\x12\x1d\n\x04size\x18\x01 \x01(\x0b\x32\x0f.kinema.v1.Size\x12,\n\x0cpixel_format\x18\x02 \x01(\x0e\x32\x16.kinema.v1.PixelFormat\x12(\n\ncolor_tags\x18\x03 \x01(\x0b\x32\x14.kinema.v1.ColorTags\x12&\n\ttime_base\x18\x04 \x01(\x0b\x32\x13.kinema.v1.Rational\x12\r\n\x05model\x18\x05 \x01(\t\x12*\n\x0boutput_form\x18\x06 \x01(\x0e\x32\x15.kinema.v1.OutputForm\x12\x16\n\tsmoothing\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\x17\n\nsaturation\x18\x08 \x01(\x02H\x01\x88\x01\x01\x12\x14\n\x0cworking_size\x18\t \x01(\rB\x0c\n\n_smoothingB\r\n\x0b_saturation\"U\n\x05\x46rame\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0b\n\x03pts\x18\x02 \x01(\x03\x12\x0e\n\x06planes\x18\x03 \x03(\x0c\x12\x15\n\x08shot_cut\x18\x04 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_shot_cut\"\xa1\x01\n\x16\x43olorizeFramesResponse\x12-\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x19.kinema.v1.StreamAcceptedH\x00\x12&\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x15.kinema.v1.ColorFrameH\x00\x12%\n\x07summary\x18\x03 \x01(\x0b\x32\x12.kinema.v1.SummaryH\x00\x42\t\n\x07message\"\xa4\x02\n\x0eStreamAccepted\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x11\n\tprecision\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\r\x12*\n\x0boutput_form\x18\x07 \x01(\x0e\x32\x15.kinema.v1.OutputForm\x12%\n\x0cworking_size\x18\x08 \x01(\x0b\x32\x0f.kinema.v1.Size\x12\x11\n\tsmoothing\x18\t \x01(\x02\x12\x12\n\nsaturation\x18\n \x01(\x02\x12(\n\ncolor_tags\x18\x0b \x01(\x0b\x32\x14.kinema.v1.ColorTags\"m\n\nColorFrame\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0b\n\x03pts\x18\x02 \x01(\x03\x12\x0e\n\x06planes\x18\x03 \x03(\x0c\x12\x10\n\x08shot_cut\x18\x04 \x01(\x08\x12#\n\x07timings\x18\x05 \x01(\x0b\x32\x12.kinema.v1.Timings\"e\n\x07Timings\x12\x14\n\x0cqueue_micros\x18\x01 \x01(\r\x12\x16\n\x0eprepare_micros\x18\x02 \x01(\r\x12\x15\n\rengine_micros\x18\x03 \x01(\r\x12\x15\n\rfinish_micros\x18\x04 \x01(\r\"/\n\x07Summary\x12\x12\n\nnum_frames\x18\x01 \x01(\x04\x12\x10\n\x08num_cuts\x18\x02 \x01(\x04\"\xa1\x01\n\x14\x43olorizeImageRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\r\n\x05model\x18\x02 \x01(\t\x12\x17\n\nsaturation\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0cworking_size\x18\x04 \x01(\r\x12-\n\routput_format\x18\x05 \x01(\x0e\x32\x16.kinema.v1.ImageFormatB\r\n\x0b_saturation\"a\n\x15\x43olorizeImageResponse\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12#\n\x07timings\x18\x03 \x01(\x0b\x32\x12.kinema.v1.Timings\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.kinema.v1.Model\"\xd2\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07licence\x18\x04 \x01(\t\x12\x16\n\x0enum_parameters\x18\x05 \x01(\x04\x12\x14\n\x0cworking_size\x18\x06 \x01(\r\x12,\n\x06scores\x18\x07 \x03(\x0b\x32\x1c.kinema.v1.Model.ScoresEntry\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*\xae\x01\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12PIXEL_FORMAT_GRAY8\x10\x01\x12\x19\n\x15PIXEL_FORMAT_GRAY10LE\x10\x02\x12\x18\n\x14PIXEL_FORMAT_YUV420P\x10\x03\x12\x1c\n\x18PIXEL_FORMAT_YUV420P10LE\x10\x04\x12\x16\n\x12PIXEL_FORMAT_RGB24\x10\x05*p\n\nOutputForm\x12\x1b\n\x17OUTPUT_FORM_UNSPECIFIED\x10\x00\x12\x16\n\x12OUTPUT_FORM_CHROMA\x10\x01\x12\x16\n\x12OUTPUT_FORM_YUV420\x10\x02\x12\x15\n\x11OUTPUT_FORM_RGB24\x10\x03*D\n\x06Matrix\x12\x16\n\x12MATRIX_UNSPECIFIED\x10\x00\x12\x10\n\x0cMATRIX_BT601\x10\x01\x12\x10\n\x0cMATRIX_BT709\x10\x02*X\n\nColorRange\x12\x1b\n\x17\x43OLOR_RANGE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43OLOR_RANGE_LIMITED\x10\x01\x12\x14\n\x10\x43OLOR_RANGE_FULL\x10\x02*X\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x01\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x02\x32\x85\x02\n\tColorizer\x12Y\n\x0e\x43olorizeFrames\x12 .kinema.v1.ColorizeFramesRequest\x1a!.kinema.v1.ColorizeFramesResponse(\x01\x30\x01\x12R\n\rColorizeImage\x12\x1f.kinema.v1.ColorizeImageRequest\x1a .kinema.v1.ColorizeImageResponse\x12I\n\nListModels\x12\x1c.kinema.v1.ListModelsRequest\x1a\x1d.kinema.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19kinema/v1/colorizer.proto\x12\tkinema.v1\"Z\n\tColorTags\x12!\n\x06matrix\x18\x01 \x01(\x0e\x32\x11.kinema.v1.Matrix\x12*\n\x0b\x63olor_range\x18\x02 \x01(\x0e\x32\x15.kinema.v1.ColorRange\"2\n\x08Rational\x12\x11\n\tnumerator\x18\x01 \x01(\r\x12\x13\n\x0b\x64\x65nominator\x18\x02 \x01(\r\"%\n\x04Size\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"p\n\x15\x43olorizeFramesRequest\x12)\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x17.kinema.v1.StreamConfigH\x00\x12!\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x10.kinema.v1.FrameH\x00\x42\t\n\x07message\"\xcc\x02\n\x0cStreamConfig\x12\x1d\n\x04size\x18\x01 \x01(\x0b\x32\x0f.kinema.v1.Size\x12,\n\x0cpixel_format\x18\x02 \x01(\x0e\x32\x16.kinema.v1.PixelFormat\x12(\n\ncolor_tags\x18\x03 \x01(\x0b\x32\x14.kinema.v1.ColorTags\x12&\n\ttime_base\x18\x04 \x01(\x0b\x32\x13.kinema.v1.Rational\x12\r\n\x05model\x18\x05 \x01(\t\x12*\n\x0boutput_form\x18\x06 \x01(\x0e\x32\x15.kinema.v1.OutputForm\x12\x16\n\tsmoothing\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\x17\n\nsaturation\x18\x08 \x01(\x02H\x01\x88\x01\x01\x12\x14\n\x0cworking_size\x18\t \x01(\rB\x0c\n\n_smoothingB\r\n\x0b_saturation\"U\n\x05\x46rame\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0b\n\x03pts\x18\x02 \x01(\x03\x12\x0e\n\x06planes\x18\x03 \x03(\x0c\x12\x15\n\x08shot_cut\x18\x04 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_shot_cut\"\xa1\x01\n\x16\x43olorizeFramesResponse\x12-\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x19.kinema.v1.StreamAcceptedH\x00\x12&\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x15.kinema.v1.ColorFrameH\x00\x12%\n\x07summary\x18\x03 \x01(\x0b\x32\x12.kinema.v1.SummaryH\x00\x42\t\n\x07message\"\xa4\x02\n\x0eStreamAccepted\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x11\n\tprecision\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\r\x12*\n\x0boutput_form\x18\x07 \x01(\x0e\x32\x15.kinema.v1.OutputForm\x12%\n\x0cworking_size\x18\x08 \x01(\x0b\x32\x0f.kinema.v1.Size\x12\x11\n\tsmoothing\x18\t \x01(\x02\x12\x12\n\nsaturation\x18\n \x01(\x02\x12(\n\ncolor_tags\x18\x0b \x01(\x0b\x32\x14.kinema.v1.ColorTags\"m\n\nColorFrame\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0b\n\x03pts\x18\x02 \x01(\x03\x12\x0e\n\x06planes\x18\x03 \x03(\x0c\x12\x10\n\x08shot_cut\x18\x04 \x01(\x08\x12#\n\x07timings\x18\x05 \x01(\x0b\x32\x12.kinema.v1.Timings\"e\n\x07Timings\x12\x14\n\x0cqueue_micros\x18\x01 \x01(\r\x12\x16\n\x0eprepare_micros\x18\x02 \x01(\r\x12\x15\n\rengine_micros\x18\x03 \x01(\r\x12\x15\n\rfinish_micros\x18\x04 \x01(\r\"/\n\x07Summary\x12\x12\n\nnum_frames\x18\x01 \x01(\x04\x12\x10\n\x08num_cuts\x18\x02 \x01(\x04\"\\\n\x14\x43olorizeVideoRequest\x12(\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x16.kinema.v1.VideoConfigH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07message\"\xfe\x01\n\x0bVideoConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\tsmoothing\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\x17\n\nsaturation\x18\x03 \x01(\x02H\x01\x88\x01\x01\x12\x14\n\x0cworking_size\x18\x04 \x01(\r\x12$\n\x05\x63odec\x18\x05 \x01(\x0e\x32\x15.kinema.v1.VideoCodec\x12\x10\n\x03\x63rf\x18\x06 \x01(\rH\x02\x88\x01\x01\x12+\n\x0b\x64\x65interlace\x18\x07 \x01(\x0e\x32\x16.kinema.v1.Deinterlace\x12\x0f\n\x07lenient\x18\x08 \x01(\x08\x42\x0c\n\n_smoothingB\r\n\x0b_saturationB\x06\n\x04_crf\"\xbb\x01\n\x15\x43olorizeVideoResponse\x12,\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x18.kinema.v1.VideoAcceptedH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12,\n\x08progress\x18\x03 \x01(\x0b\x32\x18.kinema.v1.VideoProgressH\x00\x12*\n\x07summary\x18\x04 \x01(\x0b\x32\x17.kinema.v1.VideoSummaryH\x00\x42\t\n\x07message\"\xee\x01\n\rVideoAccepted\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x11\n\tprecision\x18\x05 \x01(\t\x12\x1d\n\x04size\x18\x06 \x01(\x0b\x32\x0f.kinema.v1.Size\x12%\n\x0cworking_size\x18\x07 \x01(\x0b\x32\x0f.kinema.v1.Size\x12$\n\x05\x63odec\x18\x08 \x01(\x0e\x32\x15.kinema.v1.VideoCodec\x12\x12\n\nnum_frames\x18\t \x01(\x04\"#\n\rVideoProgress\x12\x12\n\nnum_frames\x18\x01 \x01(\x04\"8\n\x0cVideoSummary\x12\x12\n\nnum_frames\x18\x01 \x01(\x04\x12\x14\n\x0cnum_left_out\x18\x02 \x01(\x04\"\xa1\x01\n\x14\x43olorizeImageRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\r\n\x05model\x18\x02 \x01(\t\x12\x17\n\nsaturation\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0cworking_size\x18\x04 \x01(\r\x12-\n\routput_format\x18\x05 \x01(\x0e\x32\x16.kinema.v1.ImageFormatB\r\n\x0b_saturation\"a\n\x15\x43olorizeImageResponse\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12#\n\x07timings\x18\x03 \x01(\x0b\x32\x12.kinema.v1.Timings\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.kinema.v1.Model\"\xd2\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07licence\x18\x04 \x01(\t\x12\x16\n\x0enum_parameters\x18\x05 \x01(\x04\x12\x14\n\x0cworking_size\x18\x06 \x01(\r\x12,\n\x06scores\x18\x07 \x03(\x0b\x32\x1c.kinema.v1.Model.ScoresEntry\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*\xae\x01\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12PIXEL_FORMAT_GRAY8\x10\x01\x12\x19\n\x15PIXEL_FORMAT_GRAY10LE\x10\x02\x12\x18\n\x14PIXEL_FORMAT_YUV420P\x10\x03\x12\x1c\n\x18PIXEL_FORMAT_YUV420P10LE\x10\x04\x12\x16\n\x12PIXEL_FORMAT_RGB24\x10\x05*p\n\nOutputForm\x12\x1b\n\x17OUTPUT_FORM_UNSPECIFIED\x10\x00\x12\x16\n\x12OUTPUT_FORM_CHROMA\x10\x01\x12\x16\n\x12OUTPUT_FORM_YUV420\x10\x02\x12\x15\n\x11OUTPUT_FORM_RGB24\x10\x03*D\n\x06Matrix\x12\x16\n\x12MATRIX_UNSPECIFIED\x10\x00\x12\x10\n\x0cMATRIX_BT601\x10\x01\x12\x10\n\x0cMATRIX_BT709\x10\x02*X\n\nColorRange\x12\x1b\n\x17\x43OLOR_RANGE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43OLOR_RANGE_LIMITED\x10\x01\x12\x14\n\x10\x43OLOR_RANGE_FULL\x10\x02*\x98\x01\n\nVideoCodec\x12\x1b\n\x17VIDEO_CODEC_UNSPECIFIED\x10\x00\x12\x14\n\x10VIDEO_CODEC_H264\x10\x01\x12\x14\n\x10VIDEO_CODEC_HEVC\x10\x02\x12\x13\n\x0fVIDEO_CODEC_AV1\x10\x03\x12\x14\n\x10VIDEO_CODEC_FFV1\x10\x04\x12\x16\n\x12VIDEO_CODEC_PRORES\x10\x05*i\n\x0b\x44\x65interlace\x12\x1b\n\x17\x44\x45INTERLACE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45INTERLACE_AUTO\x10\x01\x12\x12\n\x0e\x44\x45INTERLACE_ON\x10\x02\x12\x13\n\x0f\x44\x45INTERLACE_OFF\x10\x03*X\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x01\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x02\x32\xdd\x02\n\tColorizer\x12Y\n\x0e\x43olorizeFrames\x12 .kinema.v1.ColorizeFramesRequest\x1a!.kinema.v1.ColorizeFramesResponse(\x01\x30\x01\x12V\n\rColorizeVideo\x12\x1f.kinema.v1.ColorizeVideoRequest\x1a .kinema.v1.ColorizeVideoResponse(\x01\x30\x01\x12R\n\rColorizeImage\x12\x1f.kinema.v1.ColorizeImageRequest\x1a .kinema.v1.ColorizeImageResponse\x12I\n\nListModels\x12\x1c.kinema.v1.ListModelsRequest\x1a\x1d.kinema.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,16 +33,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL_SCORESENTRY']._loaded_options = None
   _globals['_MODEL_SCORESENTRY']._serialized_options = b'8\001'
-  _globals['_PIXELFORMAT']._serialized_start=2035
-  _globals['_PIXELFORMAT']._serialized_end=2209
-  _globals['_OUTPUTFORM']._serialized_start=2211
-  _globals['_OUTPUTFORM']._serialized_end=2323
-  _globals['_MATRIX']._serialized_start=2325
-  _globals['_MATRIX']._serialized_end=2393
-  _globals['_COLORRANGE']._serialized_start=2395
-  _globals['_COLORRANGE']._serialized_end=2483
-  _globals['_IMAGEFORMAT']._serialized_start=2485
-  _globals['_IMAGEFORMAT']._serialized_end=2573
+  _globals['_PIXELFORMAT']._serialized_start=2912
+  _globals['_PIXELFORMAT']._serialized_end=3086
+  _globals['_OUTPUTFORM']._serialized_start=3088
+  _globals['_OUTPUTFORM']._serialized_end=3200
+  _globals['_MATRIX']._serialized_start=3202
+  _globals['_MATRIX']._serialized_end=3270
+  _globals['_COLORRANGE']._serialized_start=3272
+  _globals['_COLORRANGE']._serialized_end=3360
+  _globals['_VIDEOCODEC']._serialized_start=3363
+  _globals['_VIDEOCODEC']._serialized_end=3515
+  _globals['_DEINTERLACE']._serialized_start=3517
+  _globals['_DEINTERLACE']._serialized_end=3622
+  _globals['_IMAGEFORMAT']._serialized_start=3624
+  _globals['_IMAGEFORMAT']._serialized_end=3712
   _globals['_COLORTAGS']._serialized_start=40
   _globals['_COLORTAGS']._serialized_end=130
   _globals['_RATIONAL']._serialized_start=132
@@ -65,18 +69,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMINGS']._serialized_end=1430
   _globals['_SUMMARY']._serialized_start=1432
   _globals['_SUMMARY']._serialized_end=1479
-  _globals['_COLORIZEIMAGEREQUEST']._serialized_start=1482
-  _globals['_COLORIZEIMAGEREQUEST']._serialized_end=1643
-  _globals['_COLORIZEIMAGERESPONSE']._serialized_start=1645
-  _globals['_COLORIZEIMAGERESPONSE']._serialized_end=1742
-  _globals['_LISTMODELSREQUEST']._serialized_start=1744
-  _globals['_LISTMODELSREQUEST']._serialized_end=1763
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1765
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1819
-  _globals['_MODEL']._serialized_start=1822
-  _globals['_MODEL']._serialized_end=2032
-  _globals['_MODEL_SCORESENTRY']._serialized_start=1987
-  _globals['_MODEL_SCORESENTRY']._serialized_end=2032
-  _globals['_COLORIZER']._serialized_start=2576
-  _globals['_COLORIZER']._serialized_end=2837
+  _globals['_COLORIZEVIDEOREQUEST']._serialized_start=1481
+  _globals['_COLORIZEVIDEOREQUEST']._serialized_end=1573
+  _globals['_VIDEOCONFIG']._serialized_start=1576
+  _globals['_VIDEOCONFIG']._serialized_end=1830
+  _globals['_COLORIZEVIDEORESPONSE']._serialized_start=1833
+  _globals['_COLORIZEVIDEORESPONSE']._serialized_end=2020
+  _globals['_VIDEOACCEPTED']._serialized_start=2023
+  _globals['_VIDEOACCEPTED']._serialized_end=2261
+  _globals['_VIDEOPROGRESS']._serialized_start=2263
+  _globals['_VIDEOPROGRESS']._serialized_end=2298
+  _globals['_VIDEOSUMMARY']._serialized_start=2300
+  _globals['_VIDEOSUMMARY']._serialized_end=2356
+  _globals['_COLORIZEIMAGEREQUEST']._serialized_start=2359
+  _globals['_COLORIZEIMAGEREQUEST']._serialized_end=2520
+  _globals['_COLORIZEIMAGERESPONSE']._serialized_start=2522
+  _globals['_COLORIZEIMAGERESPONSE']._serialized_end=2619
+  _globals['_LISTMODELSREQUEST']._serialized_start=2621
+  _globals['_LISTMODELSREQUEST']._serialized_end=2640
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2642
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2696
+  _globals['_MODEL']._serialized_start=2699
+  _globals['_MODEL']._serialized_end=2909
+  _globals['_MODEL_SCORESENTRY']._serialized_start=2864
+  _globals['_MODEL_SCORESENTRY']._serialized_end=2909
+  _globals['_COLORIZER']._serialized_start=3715
+  _globals['_COLORIZER']._serialized_end=4064
 # @@protoc_insertion_point(module_scope)

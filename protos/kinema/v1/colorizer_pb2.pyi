@@ -35,6 +35,22 @@ class ColorRange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COLOR_RANGE_LIMITED: _ClassVar[ColorRange]
     COLOR_RANGE_FULL: _ClassVar[ColorRange]
 
+class VideoCodec(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VIDEO_CODEC_UNSPECIFIED: _ClassVar[VideoCodec]
+    VIDEO_CODEC_H264: _ClassVar[VideoCodec]
+    VIDEO_CODEC_HEVC: _ClassVar[VideoCodec]
+    VIDEO_CODEC_AV1: _ClassVar[VideoCodec]
+    VIDEO_CODEC_FFV1: _ClassVar[VideoCodec]
+    VIDEO_CODEC_PRORES: _ClassVar[VideoCodec]
+
+class Deinterlace(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DEINTERLACE_UNSPECIFIED: _ClassVar[Deinterlace]
+    DEINTERLACE_AUTO: _ClassVar[Deinterlace]
+    DEINTERLACE_ON: _ClassVar[Deinterlace]
+    DEINTERLACE_OFF: _ClassVar[Deinterlace]
+
 class ImageFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     IMAGE_FORMAT_UNSPECIFIED: _ClassVar[ImageFormat]
@@ -56,6 +72,16 @@ MATRIX_BT709: Matrix
 COLOR_RANGE_UNSPECIFIED: ColorRange
 COLOR_RANGE_LIMITED: ColorRange
 COLOR_RANGE_FULL: ColorRange
+VIDEO_CODEC_UNSPECIFIED: VideoCodec
+VIDEO_CODEC_H264: VideoCodec
+VIDEO_CODEC_HEVC: VideoCodec
+VIDEO_CODEC_AV1: VideoCodec
+VIDEO_CODEC_FFV1: VideoCodec
+VIDEO_CODEC_PRORES: VideoCodec
+DEINTERLACE_UNSPECIFIED: Deinterlace
+DEINTERLACE_AUTO: Deinterlace
+DEINTERLACE_ON: Deinterlace
+DEINTERLACE_OFF: Deinterlace
 IMAGE_FORMAT_UNSPECIFIED: ImageFormat
 IMAGE_FORMAT_PNG: ImageFormat
 IMAGE_FORMAT_JPEG: ImageFormat
@@ -195,6 +221,82 @@ class Summary(_message.Message):
     num_frames: int
     num_cuts: int
     def __init__(self, num_frames: _Optional[int] = ..., num_cuts: _Optional[int] = ...) -> None: ...
+
+class ColorizeVideoRequest(_message.Message):
+    __slots__ = ("config", "chunk")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    config: VideoConfig
+    chunk: bytes
+    def __init__(self, config: _Optional[_Union[VideoConfig, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class VideoConfig(_message.Message):
+    __slots__ = ("model", "smoothing", "saturation", "working_size", "codec", "crf", "deinterlace", "lenient")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SMOOTHING_FIELD_NUMBER: _ClassVar[int]
+    SATURATION_FIELD_NUMBER: _ClassVar[int]
+    WORKING_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    CRF_FIELD_NUMBER: _ClassVar[int]
+    DEINTERLACE_FIELD_NUMBER: _ClassVar[int]
+    LENIENT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    smoothing: float
+    saturation: float
+    working_size: int
+    codec: VideoCodec
+    crf: int
+    deinterlace: Deinterlace
+    lenient: bool
+    def __init__(self, model: _Optional[str] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., codec: _Optional[_Union[VideoCodec, str]] = ..., crf: _Optional[int] = ..., deinterlace: _Optional[_Union[Deinterlace, str]] = ..., lenient: _Optional[bool] = ...) -> None: ...
+
+class ColorizeVideoResponse(_message.Message):
+    __slots__ = ("accepted", "chunk", "progress", "summary")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    accepted: VideoAccepted
+    chunk: bytes
+    progress: VideoProgress
+    summary: VideoSummary
+    def __init__(self, accepted: _Optional[_Union[VideoAccepted, _Mapping]] = ..., chunk: _Optional[bytes] = ..., progress: _Optional[_Union[VideoProgress, _Mapping]] = ..., summary: _Optional[_Union[VideoSummary, _Mapping]] = ...) -> None: ...
+
+class VideoAccepted(_message.Message):
+    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "size", "working_size", "codec", "num_frames")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    WORKING_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    NUM_FRAMES_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    model_version: str
+    model_digest: str
+    engine: str
+    precision: str
+    size: Size
+    working_size: Size
+    codec: VideoCodec
+    num_frames: int
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., size: _Optional[_Union[Size, _Mapping]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., codec: _Optional[_Union[VideoCodec, str]] = ..., num_frames: _Optional[int] = ...) -> None: ...
+
+class VideoProgress(_message.Message):
+    __slots__ = ("num_frames",)
+    NUM_FRAMES_FIELD_NUMBER: _ClassVar[int]
+    num_frames: int
+    def __init__(self, num_frames: _Optional[int] = ...) -> None: ...
+
+class VideoSummary(_message.Message):
+    __slots__ = ("num_frames", "num_left_out")
+    NUM_FRAMES_FIELD_NUMBER: _ClassVar[int]
+    NUM_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    num_frames: int
+    num_left_out: int
+    def __init__(self, num_frames: _Optional[int] = ..., num_left_out: _Optional[int] = ...) -> None: ...
 
 class ColorizeImageRequest(_message.Message):
     __slots__ = ("image", "model", "saturation", "working_size", "output_format")

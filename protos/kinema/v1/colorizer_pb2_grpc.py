@@ -26,11 +26,15 @@ if _version_not_supported:
 
 
 class ColorizerStub:
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
-    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     def __init__(self, channel):
@@ -43,6 +47,11 @@ class ColorizerStub:
                 '/kinema.v1.Colorizer/ColorizeFrames',
                 request_serializer=kinema_dot_v1_dot_colorizer__pb2.ColorizeFramesRequest.SerializeToString,
                 response_deserializer=kinema_dot_v1_dot_colorizer__pb2.ColorizeFramesResponse.FromString,
+                _registered_method=True)
+        self.ColorizeVideo = channel.stream_stream(
+                '/kinema.v1.Colorizer/ColorizeVideo',
+                request_serializer=kinema_dot_v1_dot_colorizer__pb2.ColorizeVideoRequest.SerializeToString,
+                response_deserializer=kinema_dot_v1_dot_colorizer__pb2.ColorizeVideoResponse.FromString,
                 _registered_method=True)
         self.ColorizeImage = channel.unary_unary(
                 '/kinema.v1.Colorizer/ColorizeImage',
@@ -57,11 +66,15 @@ class ColorizerStub:
 
 
 class ColorizerServicer:
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
-    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     def ColorizeFrames(self, request_iterator, context):
@@ -71,6 +84,18 @@ class ColorizerServicer:
         order, and a `summary` once the client has closed its side. At most `accepted.credits` frames are unanswered at any
         time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
         answers to the frames before it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ColorizeVideo(self, request_iterator, context):
+        """Colorizes a film as it lies in a file: a container in, a Matroska file out, with all else that the container holds.
+
+        The client sends one `config`, then the file in chunks; the server answers `accepted` once it has understood the
+        file, then chunks of the new one and `progress` as they come, and a `summary` at its end. A film that is complete
+        but for the end of its file is not waited for: answers begin while the client still sends, where the container
+        allows it (an MP4 with its index at the end does not). A film whose call fails is not complete.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,6 +123,11 @@ def add_ColorizerServicer_to_server(servicer, server):
                     request_deserializer=kinema_dot_v1_dot_colorizer__pb2.ColorizeFramesRequest.FromString,
                     response_serializer=kinema_dot_v1_dot_colorizer__pb2.ColorizeFramesResponse.SerializeToString,
             ),
+            'ColorizeVideo': grpc.stream_stream_rpc_method_handler(
+                    servicer.ColorizeVideo,
+                    request_deserializer=kinema_dot_v1_dot_colorizer__pb2.ColorizeVideoRequest.FromString,
+                    response_serializer=kinema_dot_v1_dot_colorizer__pb2.ColorizeVideoResponse.SerializeToString,
+            ),
             'ColorizeImage': grpc.unary_unary_rpc_method_handler(
                     servicer.ColorizeImage,
                     request_deserializer=kinema_dot_v1_dot_colorizer__pb2.ColorizeImageRequest.FromString,
@@ -117,11 +147,15 @@ def add_ColorizerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Colorizer:
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
-    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     @staticmethod
@@ -141,6 +175,33 @@ class Colorizer:
             '/kinema.v1.Colorizer/ColorizeFrames',
             kinema_dot_v1_dot_colorizer__pb2.ColorizeFramesRequest.SerializeToString,
             kinema_dot_v1_dot_colorizer__pb2.ColorizeFramesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ColorizeVideo(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/kinema.v1.Colorizer/ColorizeVideo',
+            kinema_dot_v1_dot_colorizer__pb2.ColorizeVideoRequest.SerializeToString,
+            kinema_dot_v1_dot_colorizer__pb2.ColorizeVideoResponse.FromString,
             options,
             channel_credentials,
             insecure,

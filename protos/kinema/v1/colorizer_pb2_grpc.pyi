@@ -27,11 +27,15 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ColorizerStub:
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
-    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     @_typing.overload
@@ -46,6 +50,14 @@ class ColorizerStub:
     time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
     answers to the frames before it.
     """
+    ColorizeVideo: _grpc.StreamStreamMultiCallable[_colorizer_pb2.ColorizeVideoRequest, _colorizer_pb2.ColorizeVideoResponse]
+    """Colorizes a film as it lies in a file: a container in, a Matroska file out, with all else that the container holds.
+
+    The client sends one `config`, then the file in chunks; the server answers `accepted` once it has understood the
+    file, then chunks of the new one and `progress` as they come, and a `summary` at its end. A film that is complete
+    but for the end of its file is not waited for: answers begin while the client still sends, where the container
+    allows it (an MP4 with its index at the end does not). A film whose call fails is not complete.
+    """
     ColorizeImage: _grpc.UnaryUnaryMultiCallable[_colorizer_pb2.ColorizeImageRequest, _colorizer_pb2.ColorizeImageResponse]
     """Colorizes one encoded photograph."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_colorizer_pb2.ListModelsRequest, _colorizer_pb2.ListModelsResponse]
@@ -53,11 +65,15 @@ class ColorizerStub:
 
 @_typing.type_check_only
 class ColorizerAsyncStub(ColorizerStub):
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
-    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -69,17 +85,29 @@ class ColorizerAsyncStub(ColorizerStub):
     time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
     answers to the frames before it.
     """
+    ColorizeVideo: _aio.StreamStreamMultiCallable[_colorizer_pb2.ColorizeVideoRequest, _colorizer_pb2.ColorizeVideoResponse]  # type: ignore[assignment]
+    """Colorizes a film as it lies in a file: a container in, a Matroska file out, with all else that the container holds.
+
+    The client sends one `config`, then the file in chunks; the server answers `accepted` once it has understood the
+    file, then chunks of the new one and `progress` as they come, and a `summary` at its end. A film that is complete
+    but for the end of its file is not waited for: answers begin while the client still sends, where the container
+    allows it (an MP4 with its index at the end does not). A film whose call fails is not complete.
+    """
     ColorizeImage: _aio.UnaryUnaryMultiCallable[_colorizer_pb2.ColorizeImageRequest, _colorizer_pb2.ColorizeImageResponse]  # type: ignore[assignment]
     """Colorizes one encoded photograph."""
     ListModels: _aio.UnaryUnaryMultiCallable[_colorizer_pb2.ListModelsRequest, _colorizer_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists the models that a stream or a photograph may ask for."""
 
 class ColorizerServicer(metaclass=_abc_1.ABCMeta):
-    """Colorizes streams of frames and single photographs.
+    """Colorizes streams of frames, whole films and single photographs.
+
+    A server that asks for keys takes them as metadata `authorization: Bearer KEY`. Every answer's initial metadata holds
+    `x-request-id`: the one that the client sent, or else a new one; the server's log has it, too.
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
-    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, FRAME_ORDER, UNKNOWN_MODEL, BUSY,
-    ENGINE_FAILED and INTERNAL. Inside a stream its metadata holds `last_accepted_seq`, once a frame was answered.
+    google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
+    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
     @_abc_1.abstractmethod
@@ -94,6 +122,20 @@ class ColorizerServicer(metaclass=_abc_1.ABCMeta):
         order, and a `summary` once the client has closed its side. At most `accepted.credits` frames are unanswered at any
         time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
         answers to the frames before it.
+        """
+
+    @_abc_1.abstractmethod
+    def ColorizeVideo(
+        self,
+        request_iterator: _MaybeAsyncIterator[_colorizer_pb2.ColorizeVideoRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_colorizer_pb2.ColorizeVideoResponse], _abc.AsyncIterator[_colorizer_pb2.ColorizeVideoResponse]]:
+        """Colorizes a film as it lies in a file: a container in, a Matroska file out, with all else that the container holds.
+
+        The client sends one `config`, then the file in chunks; the server answers `accepted` once it has understood the
+        file, then chunks of the new one and `progress` as they come, and a `summary` at its end. A film that is complete
+        but for the end of its file is not waited for: answers begin while the client still sends, where the container
+        allows it (an MP4 with its index at the end does not). A film whose call fails is not complete.
         """
 
     @_abc_1.abstractmethod

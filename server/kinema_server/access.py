@@ -1,0 +1,105 @@
+"""Who calls: nobody without a key where keys are asked for, and nobody beyond what the key allows."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+
+import grpc
+from grpc_status import rpc_status
+
+from kinema_server.errors import BusyError, ForbiddenError, UnauthenticatedError, error_to_status
+from kinema_server.keys import Client, KeyRing
+
+_HEALTH = "/grpc.health.v1.Health/"
+_SERVICE = "/kinema.v1.Colorizer/"
+_SCHEME = "Bearer "
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
+
+caller: ContextVar[Client | None] = ContextVar("caller", default=None)
+"""Whose key the call in hand came with; None where no keys are asked for."""
+
+
+class AccessControl(grpc.aio.ServerInterceptor):
+    """Lets calls pass that come with a key: metadata `authorization: Bearer KEY`. Health checks need none."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+
+    async def intercept_service(
+        self,
+        continuation: Continuation,
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Return the method's handler, or one of the same shape that refuses."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(_HEALTH):
+            return handler
+        try:
+            caller.set(self._authorize(handler_call_details))
+        except (UnauthenticatedError, ForbiddenError) as error:
+            return _refusing(handler, error)
+        return handler
+
+    def _authorize(self, call: grpc.HandlerCallDetails) -> Client:
+        given = [value for key, value in call.invocation_metadata or () if key == "authorization"]
+        if len(given) != 1 or not isinstance(given[0], str) or not given[0].startswith(_SCHEME):
+            raise UnauthenticatedError("this server asks for a key: send metadata `authorization: Bearer KEY`")
+        client = self._keys.find(given[0].removeprefix(_SCHEME))
+        if client is None:
+            raise UnauthenticatedError("the key is not one of this server's; ask its operator for one")
+        method = call.method.removeprefix(_SERVICE)
+        if method != call.method and method not in client.methods:
+            raise ForbiddenError(f"the key of {client.name} does not allow {method}; it does {_listed(client)}")
+        return client
+
+
+class Quotas:
+    """How much of the server each client has."""
+
+    def __init__(self) -> None:
+        self._num_streams: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[None]:
+        """Take one of the caller's places for a stream or photograph.
+
+        Raises:
+            BusyError: all of them are taken.
+        """
+        client = caller.get()
+        if client is None:
+            yield
+            return
+        if client.max_streams is not None and self._num_streams[client.name] >= client.max_streams:
+            raise BusyError(f"all {client.max_streams} streams that {client.name} may have are open; try again later")
+        self._num_streams[client.name] += 1
+        try:
+            yield
+        finally:
+            self._num_streams[client.name] -= 1
+
+
+def _listed(client: Client) -> str:
+    return ", ".join(sorted(client.methods)) or "nothing"
+
+
+def _refusing(handler: Handler, error: Exception) -> Handler:
+    """Make a handler that refuses, of the shape that the client expects."""
+    status = rpc_status.to_status(error_to_status(error))
+
+    async def refuse(_: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        await context.abort(status.code, status.details, status.trailing_metadata)
+
+    shapes: dict[tuple[bool, bool], Any] = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    shape = shapes[handler.request_streaming, handler.response_streaming]
+    refusing: Handler = shape(refuse)
+    return refusing

@@ -1,0 +1,130 @@
+"""API keys: who may call what. A file holds their digests, never the keys themselves.
+
+    [[key]]
+    name = "studio-a"
+    sha256 = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+    methods = ["ColorizeFrames", "ListModels"]   # all, if left out
+    max_streams = 4                              # the server's limit, if left out
+
+A key is 256 random bits: nobody guesses one from its SHA-256, so that no slow digest is needed.
+"""
+
+import hashlib
+import logging
+import re
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kinema.v1 import colorizer_pb2 as pb
+from kinema_server.errors import StartError
+
+logger = logging.getLogger(__name__)
+
+METHODS = frozenset(method.name for method in pb.DESCRIPTOR.services_by_name["Colorizer"].methods)
+"""What a key may be limited to."""
+NAME_RULE = "1 to 64 letters, digits or _.@-"
+_PREFIX = "kinema_"
+"""Of every key, so that scanners for secrets find one that got out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Somebody who has a key."""
+
+    name: str
+    methods: frozenset[str]
+    """The methods of the service that it may call."""
+    max_streams: int | None
+    """Streams and photographs at a time; None where only the server's own limit counts."""
+
+
+def new_key() -> str:
+    """Make a key that nobody has seen."""
+    return _PREFIX + secrets.token_urlsafe(32)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a client may be called so."""
+    return re.fullmatch(r"[\w.@-]{1,64}", text) is not None
+
+
+def digest_of(key: str) -> str:
+    """Return what is kept of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class KeyRing:
+    """The keys of a file, read anew when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file.
+
+        Raises:
+            StartError: it cannot be read, or an entry is wrong; names it.
+        """
+        self._path = path
+        self._seen = self._modified()
+        self._clients = read_keys(path)
+
+    def find(self, key: str) -> Client | None:
+        """Return whose key this is; None where it is nobody's."""
+        if (modified := self._modified()) != self._seen:
+            self._seen = modified
+            try:
+                self._clients = read_keys(self._path)
+            except StartError as error:
+                logger.warning("keys_not_reloaded", extra={"reason": str(error)})
+            else:
+                logger.info("keys_reloaded", extra={"num_keys": len(self._clients)})
+        return self._clients.get(digest_of(key))
+
+    def _modified(self) -> int:
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+
+def read_keys(path: Path) -> Mapping[str, Client]:
+    """Read a file of keys: clients by the digest of their key.
+
+    Raises:
+        StartError: it cannot be read, or an entry is wrong; names it.
+    """
+    try:
+        entries = tomllib.loads(path.read_text("utf-8")).get("key", [])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StartError(f"the keys in {path} cannot be read: {error}") from error
+    clients: dict[str, Client] = {}
+    for number, entry in enumerate(entries, 1):
+        try:
+            digest, client = _read_entry(entry)
+        except ValueError as error:
+            raise StartError(f"{path}: key number {number}: {error}") from error
+        if digest in clients or any(client.name == other.name for other in clients.values()):
+            raise StartError(f"{path}: key number {number}: its name or digest is there already")
+        clients[digest] = client
+    if not clients:
+        raise StartError(f"{path} holds no [[key]], so nobody could call; `kinema key NAME` makes one")
+    return clients
+
+
+def _read_entry(entry: Mapping[str, Any]) -> tuple[str, Client]:
+    if unknown := set(entry) - {"name", "sha256", "methods", "max_streams"}:
+        raise ValueError(f"{min(unknown)!r} is unknown; allowed are name, sha256, methods and max_streams")
+    name, digest = entry.get("name"), entry.get("sha256")
+    if not isinstance(name, str) or not is_name(name):
+        raise ValueError(f"name must be {NAME_RULE}, got {name!r}")
+    if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ValueError("sha256 must be the 64 hexadecimal digits that `kinema key` printed")
+    methods = entry.get("methods", sorted(METHODS))
+    if not isinstance(methods, list) or not set(methods) <= METHODS:
+        raise ValueError(f"methods must be a list of {', '.join(sorted(METHODS))}, got {methods!r}")
+    max_streams = entry.get("max_streams")
+    if max_streams is not None and (not isinstance(max_streams, int) or max_streams < 1):
+        raise ValueError(f"max_streams must be a number from 1, got {max_streams!r}")
+    return digest, Client(name, frozenset(methods), max_streams)

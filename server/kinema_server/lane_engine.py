@@ -1,0 +1,42 @@
+"""A lane of the scheduler in the shape of an engine, for threads that may wait for it."""
+
+from concurrent.futures import CancelledError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema_core.errors import CancelledWorkError
+from kinema_server.scheduler import Lane, Scheduler
+
+F32 = NDArray[np.float32]
+
+
+class LaneEngine:
+    """Infers one picture at a time, in its lane's turn."""
+
+    def __init__(self, scheduler: Scheduler, lane: Lane) -> None:
+        self._scheduler = scheduler
+        self._lane = lane
+        engine = scheduler.engine
+        self.name, self.precision, self.device = engine.name, engine.precision, engine.device
+        self.queue_seconds = 0.0
+        """The waits for the engine, in all."""
+        self.engine_seconds = 0.0
+        """The engine's work, in all."""
+
+    def infer(self, lightness: F32) -> F32:
+        """Infer as Engine says.
+
+        Raises:
+            CancelledWorkError: the lane or the scheduler is closed.
+        """
+        try:
+            inferred = self._scheduler.submit(self._lane, lightness).result()
+        except CancelledError:
+            raise CancelledWorkError("nobody waits for this picture any more") from None
+        self.queue_seconds += inferred.queue_seconds
+        self.engine_seconds += inferred.engine_seconds
+        return inferred.ab
+
+    def close(self) -> None:
+        """Do nothing: the engine is its opener's to close."""

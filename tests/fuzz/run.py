@@ -1,0 +1,32 @@
+"""Fuzz one target with atheris (`pip install atheris`): `python tests/fuzz/run.py TARGET [-max_total_time=600 ...]`.
+
+Options behind the target are libFuzzer's. What it finds goes to `tests/fuzz/found/TARGET/` by hand, and is a test from
+then on.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+with atheris.instrument_imports():
+    from tests.fuzz.corpus import seeds_of
+    from tests.fuzz.targets import TARGETS
+
+
+def main() -> None:
+    """Begin from the target's seeds."""
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        sys.exit(f"name a target, one of {', '.join(TARGETS)}; got {' '.join(sys.argv[1:]) or 'nothing'}")
+    name = sys.argv[1]
+    with tempfile.TemporaryDirectory() as corpus:
+        for number, seed in enumerate(seeds_of(name)):
+            (Path(corpus) / str(number)).write_bytes(seed)
+        atheris.Setup([sys.argv[0], *sys.argv[2:], corpus], TARGETS[name])
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
