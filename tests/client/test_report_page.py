@@ -142,7 +142,7 @@ def test_pictures_have_words_and_tables_have_headings() -> None:
 
     assert page.attributes("html", "lang") == ["en"]
     assert page.attributes("img", "alt") == [
-        f"Shot {number} at {time}: grey above, colour below"
+        f"Shot {number} at {time}, in grey and in colour"
         for number, time in ((1, "0:00:00.000"), (2, "0:00:00.200"), (3, "0:00:00.360"))
     ]
     assert page.html.count("<table>") == page.html.count("<thead>") > 3

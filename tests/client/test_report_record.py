@@ -6,15 +6,20 @@ import json
 import logging
 import math
 from array import array
+from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from kinema_client.report import (
     FilmRecord,
+    FilmRecorder,
+    WarningLog,
     collected_warnings,
     join_records,
     record_from_json,
@@ -24,8 +29,11 @@ from kinema_client.report.record import Warned
 from kinema_client.report.shots import find_shots
 from kinema_core.errors import KinemaError
 from kinema_core.frames import ColorTags, TransitionKind
+from kinema_core.media.reader import FilmReader
 from kinema_core.quality.colourfulness import colourfulness
+from kinema_core.stage_clock import StageClock
 from tests.client.reported_films import colour_frame, film, long_record, record_of, recorder
+from tests.core.films import make_film
 
 CUTS = {0: None, 9: TransitionKind.CUT, 20: TransitionKind.DISSOLVE}
 
@@ -166,19 +174,40 @@ def test_a_shots_picture_is_of_its_second_quarter(length: int) -> None:
     assert picture.frame <= length / 2
 
 
-def test_a_picture_is_grey_above_colour_and_upright() -> None:
-    taking = recorder()
-    taking._turns = 1
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_picture_shows_grey_and_colour_upright(turns: int) -> None:
+    taking = FilmRecorder(StageClock(), WarningLog(), num_quarter_turns=turns)
     taking.add(colour_frame(0, strength=60, is_cut=True))
+    still = FilmRecorder(StageClock(), WarningLog())
+    still.add(colour_frame(0, strength=60, is_cut=True))
 
-    (picture,) = taking.take().pictures
+    grey, colour = halves(taking.take().pictures[0].jpeg, axis=turns % 2)
+    unturned = halves(still.take().pictures[0].jpeg, axis=0)[1]
 
-    rgb = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-    assert rgb is not None
-    grey, colour = np.split(np.asarray(rgb), 2)
-    assert grey.shape[0] > grey.shape[1]  # turned by a quarter
-    assert colourfulness(grey) < 2  # JPEG leaves a trace of colour
+    assert colourfulness(grey) < 1
     assert colourfulness(colour) > 20
+    clockwise = np.rot90(unturned, -turns)
+    assert clockwise.shape == colour.shape
+    assert np.abs(clockwise.astype(int) - colour).mean() < 8  # JPEG's blocks lie elsewhere
+
+
+def halves(jpeg: bytes, axis: int) -> list[NDArray[np.uint8]]:
+    rgb = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert rgb is not None
+    return np.split(np.asarray(rgb, np.uint8), 2, axis)
+
+
+@pytest.mark.parametrize(("rotation", "turns"), [(None, 0), (90, 3), (-90, 1), (180, 2)])
+def test_a_film_that_is_shown_turned_and_wide_has_such_pictures(
+    rotation: int | None, turns: int, tmp_path: Path
+) -> None:
+    make_film(tmp_path / "old.mp4", codec="libx264", rotation=rotation, aspect=Fraction(3, 2))
+
+    with FilmReader(tmp_path / "old.mp4") as film:
+        taking = FilmRecorder.of(film, StageClock(), WarningLog())
+
+    assert taking._turns == turns  # FFmpeg's angle is counter-clockwise
+    assert taking._aspect == 2
 
 
 def test_a_cut_that_proves_a_flash_is_no_shot() -> None:

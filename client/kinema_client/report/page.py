@@ -145,7 +145,7 @@ def _warnings(warnings: Mapping[str, Warned]) -> list[Element]:
 def _strip(shown: Sequence[Shot], num_shots: int) -> list[Element]:
     thumbnails = fit_thumbnails(shown)
     items = [_strip_item(shot, thumbnails.get(shot.number)) for shot in shown]
-    note = "Each shot from its second quarter, grey above colour. A picture leads to its place in the plots."
+    note = "Each shot from its second quarter, in grey and in colour. A picture leads to its place in the plots."
     if len(shown) < num_shots:
         note += f" The longest {len(shown):,} of {num_shots:,} shots."
     is_small = len(thumbnails) < len(shown) or any(shrunk.is_shrunk for shrunk in thumbnails.values())
@@ -165,7 +165,7 @@ def _strip_item(shot: Shot, thumbnail: Thumbnail | None) -> Element:
     if thumbnail is None:
         picture = element("span", "no picture", class_="blank")
     else:
-        alt = f"Shot {shot.number} at {place}: grey above, colour below"
+        alt = f"Shot {shot.number} at {place}, in grey and in colour"
         picture = element(
             "img", src=thumbnail.address, alt=alt, width=thumbnail.width, height=thumbnail.height, decoding="async"
         )

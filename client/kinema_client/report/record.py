@@ -28,7 +28,7 @@ class Picture:
     frame: int
     """Counted from 0, from the record's first frame on."""
     jpeg: bytes
-    """Grey above colour."""
+    """In grey and in colour."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@ THUMBNAIL_PIXELS: Final = 192 * 108
 MAX_ASPECT: Final = 4.0
 """Of a thumbnail; what is wider, or higher, is squeezed."""
 JPEG_QUALITY: Final = 80
+_FULL_CHROMA: Final = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+"""So that no block of colour reaches over into the grey picture beside it."""
+_BLOCK: Final = 8
+"""Pixels of such a block."""
 
 
 def reduce_frame(frame: ColorFrame) -> Rgb:
@@ -24,7 +28,9 @@ def reduce_frame(frame: ColorFrame) -> Rgb:
 
 
 def make_picture(frame: ColorFrame, *, aspect: float, num_quarter_turns: int = 0) -> Rgb:
-    """Return the frame's grey above its colour, (2 h, w, 3) sRGB, upright, with about THUMBNAIL_PIXELS each.
+    """Return the frame in grey and in colour, upright sRGB, (2 h, w, 3) or, if it is higher than wide, (h, 2 w, 3).
+
+    Each has about THUMBNAIL_PIXELS.
 
     Args:
         frame: as it is stored.
@@ -32,18 +38,25 @@ def make_picture(frame: ColorFrame, *, aspect: float, num_quarter_turns: int = 0
         num_quarter_turns: clockwise, to show it upright.
     """
     aspect = min(max(aspect, 1 / MAX_ASPECT), MAX_ASPECT)
-    height = max(2, round((THUMBNAIL_PIXELS / aspect) ** 0.5 / 2) * 2)
-    luma, cb, cr = _shrink_planes(frame, (max(2, round(height * aspect / 2) * 2), height))
+    height = _round_to_block((THUMBNAIL_PIXELS / aspect) ** 0.5)
+    luma, cb, cr = _shrink_planes(frame, (_round_to_block(height * aspect), height))
     neutral = np.full_like(cb, 1 << (frame.tags.bit_depth - 1))
     pair = [_to_rgb((luma, *chroma), frame) for chroma in ((neutral, neutral), (cb, cr))]
-    return np.vstack([np.rot90(picture, -num_quarter_turns) for picture in pair])
+    upright = [np.rot90(picture, -num_quarter_turns) for picture in pair]
+    is_high = upright[0].shape[0] > upright[0].shape[1]
+    return np.concatenate(upright, axis=1 if is_high else 0)
 
 
 def encode_jpeg(rgb: Rgb, quality: int = JPEG_QUALITY) -> bytes:
     """Encode (H, W, 3) sRGB as JPEG."""
-    is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, *_FULL_CHROMA]
+    is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     assert is_encoded
     return data.tobytes()
+
+
+def _round_to_block(side: float) -> int:
+    return max(1, round(side / _BLOCK)) * _BLOCK
 
 
 def _shrink_planes(frame: ColorFrame, size: tuple[int, int]) -> tuple[Plane, Plane, Plane]:
