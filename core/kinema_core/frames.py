@@ -113,6 +113,8 @@ class ColorFrame:
     shot, and where only `is_cut` is known."""
     confidence: float | None = None
     """How much of the smoothing's memory stands behind the colours, 0 to 1 in the mean; None without smoothing."""
+    is_kept: bool = False
+    """Whether the picture was left in the colour that it came with."""
 
     def __post_init__(self) -> None:
         _check_plane("luma", self.luma, self.tags)

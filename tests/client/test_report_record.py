@@ -124,7 +124,7 @@ def test_what_was_kept_and_seen_is_counted_from_the_first_piece_on() -> None:
     taking = recorder()
     pieces = []
     for number in range(8):
-        taking.add(colour_frame(number, is_cut=number == 0), is_kept=number >= 5)
+        taking.add(dataclasses.replace(colour_frame(number, is_cut=number == 0), is_kept=number >= 5))
         if number == 3:
             pieces.append(taking.take())
     pieces.append(taking.take())

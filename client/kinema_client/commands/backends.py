@@ -119,10 +119,15 @@ def _model_facts(name: str, version: str, digest: str) -> dict[str, str]:
 
 
 def _option_facts(options: Options) -> dict[str, str]:
-    told = {field.name: str(getattr(options, field.name)) for field in fields(options)}
-    if not options.working_size:
-        told["working_size"] = "the model's own"
-    return {name.replace("_", " ").capitalize(): value for name, value in told.items()}
+    told = {field.name: getattr(options, field.name) for field in fields(options)}
+    told["working_size"] = options.working_size or "the model's own"
+    return {name.replace("_", " ").capitalize(): _option_in_words(value) for name, value in told.items()}
+
+
+def _option_in_words(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if isinstance(value, (int, float, str)) else "given"
 
 
 def _add_timings(clock: StageClock, timings: Timings) -> None:

@@ -19,7 +19,7 @@ from kinema_core.stage_clock import StageClock
 class FilmRecorder:
     """Looks at each frame of one film, in order.
 
-    Everything is computed on a picture of 96 x 54: one millisecond a frame at 1280x720 (docs/report.md).
+    Everything is computed on a picture of 96 x 54; what that costs is in docs/report.md.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class FilmRecorder:
             turns = round(math.atan2(film.display_matrix[1], film.display_matrix[0]) / (math.pi / 2)) % 4
         return cls(clock, warnings, aspect=aspect, num_quarter_turns=turns)
 
-    def add(self, frame: ColorFrame, *, is_kept: bool = False) -> None:
-        """Note the next frame; `is_kept` says that it was left in its own colour."""
+    def add(self, frame: ColorFrame) -> None:
+        """Note the next frame."""
         record, index = self._record, self._record.num_frames
         record.time_base = frame.time_base
         if frame.is_cut:
@@ -75,7 +75,7 @@ class FilmRecorder:
         record.colourfulness.append(colourfulness(small))
         record.flicker.append(self._meter.measure(rgb_to_lab(small), is_cut=bool(frame.is_cut)))
         record.confidence.append(math.nan if frame.confidence is None else frame.confidence)
-        if is_kept:
+        if frame.is_kept:
             record.kept.append(index)
         self._look(frame, index)
 
