@@ -1,9 +1,9 @@
 """Flicker: how much the colours change from a frame to the next, seen along the motion.
 
 The idea is that of the warp error (Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018), reduced to what
-can be done for every frame of a film: pictures of 96 x 54, the root of the mean squared distance of ab in Lab units, and
-left out are the pixels whose lightness along the motion changed, for they show something else. Motion, exposure flicker
-and that limit are those of the smoothing (`kinema_core.temporal`). `warp_error.py` is the measure to compare methods by.
+can be done for every frame of a film: the root of the mean squared distance of ab in Lab units, on pictures of 96 x 54.
+Pixels whose lightness along the motion changed are left out, for they show something else. Motion, exposure flicker and
+that limit are those of the smoothing (`kinema_core.temporal`); `warp_error.py` is the measure to compare methods by.
 
 A grey film does not flicker: the number says something only beside colourfulness.
 """
