@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_core.temporal.cuts import TransitionKind
+from kinema_core.frames import TransitionKind
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]

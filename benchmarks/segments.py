@@ -10,7 +10,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from kinema_core.errors import EngineError, UncolorizedFrameError
 from kinema_core.frames import ColorFrame, LumaFrame, chroma_shape
 from kinema_core.media.reader import FilmReader
 from kinema_core.pipeline import Options, Step, prepare_lightness
+from kinema_core.stage_clock import StageClock
 from kinema_core.temporal.cuts import CutDetector
 
 CODECS = ("h264", "hevc", "ffv1")
@@ -34,6 +35,7 @@ class FlatColours:
     pauses: Sequence[float] = ()
     keeps_state = True
     options = Options()
+    facts: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         self.break_off_at: int | None = None
@@ -44,7 +46,11 @@ class FlatColours:
         return {}
 
     def colorize_film(
-        self, film: FilmReader, frames: Iterable[LumaFrame], state: bytes = b""
+        self,
+        film: FilmReader,
+        frames: Iterable[LumaFrame],
+        state: bytes = b"",
+        clock: StageClock | None = None,  # noqa: ARG002  # nobody asks for a report
     ) -> Generator[Step, None, None]:
         """Yield a step for each frame."""
         cuts = CutDetector()

@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 for success, 1 where something failed, 2 for a command that was not understood, 130 after Ctrl-C.
     """
     handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)  # a report collects more than a person is told
     handler.setFormatter(FieldsFormatter("kinema: %(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     commands = command_group(importlib.metadata.entry_points(group="kinema.commands"))

@@ -138,7 +138,7 @@ def color_frame_from_proto(answer: pb.ColorFrame, sent: LumaFrame) -> ColorFrame
     height, width = chroma_shape(*sent.luma.shape)
     _check_planes(answer, [height * width * (1 if bit_depth == 8 else 2)] * 2)
     cb, cr = (_samples(plane, bit_depth).reshape(height, width) for plane in answer.planes)
-    return ColorFrame(sent.luma, cb, cr, sent.pts, sent.time_base, sent.tags)
+    return ColorFrame(sent.luma, cb, cr, sent.pts, sent.time_base, sent.tags, answer.shot_cut)
 
 
 def rgb_frame_from_proto(answer: pb.ColorFrame, sent: LumaFrame) -> RgbFrame:

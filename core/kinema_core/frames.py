@@ -42,6 +42,17 @@ class ColorRange(enum.Enum):
     """Y' 0-255 and Cb, Cr 0-255 (neutral 128) in 8 bit; 0-1023 (neutral 512) in 10 bit."""
 
 
+class TransitionKind(enum.Enum):
+    """How one shot gives way to the next."""
+
+    CUT = "cut"
+    DISSOLVE = "dissolve"
+    FADE = "fade"
+    """Through black, white or grey, on one side or both."""
+    RETURN = "return"
+    """None at all: the shot before goes on. A cut that was reported at `start` was a flash or a damaged frame."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColorTags:
     """How the codes of a Y'CbCr picture are to be read."""
@@ -99,6 +110,15 @@ class ColorFrame:
     pts: int
     time_base: Fraction
     tags: ColorTags = ColorTags()
+    is_cut: bool | None = None
+    """Whether a new shot begins here; None where nobody looked."""
+    transition: TransitionKind | None = None
+    """How the shot before gives way to this one, or RETURN where the last cut proves to have been none; None within a
+    shot, and where only `is_cut` is known."""
+    confidence: float | None = None
+    """How much of the smoothing's memory stands behind the colours, 0 to 1 in the mean; None without smoothing."""
+    is_kept: bool = False
+    """Whether the picture was left in the colour that it came with."""
 
     def __post_init__(self) -> None:
         _check_plane("luma", self.luma, self.tags)

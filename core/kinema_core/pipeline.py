@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import cv2
@@ -26,8 +27,9 @@ from kinema_core.color import (
 )
 from kinema_core.engines.engine import Engine, check_colour
 from kinema_core.errors import InvalidInputError
-from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, check_size
+from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, TransitionKind, check_size
 from kinema_core.run_ahead import run_ahead
+from kinema_core.stage_clock import StageClock
 from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_core.steering.grade import MAX_BLACKS, MIN_HIGHLIGHTS, Grade
 from kinema_core.steering.own_colour import ColourShots, frame_residual, is_colour_photo
@@ -111,6 +113,10 @@ class Finished:
     is_cut: bool
     is_kept: bool = False
     """Whether the frame keeps the colour it came with."""
+    transition: TransitionKind | None = None
+    """Where it is known; RETURN where the last cut proves to have been none."""
+    confidence: float | None = None
+    """How much of the smoothing's memory stands behind the colours, 0 to 1 in the mean; None without smoothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,8 +186,9 @@ class Colorizer:
         check_colour(ab, prepared.lightness)
         lightness = prepared.lightness[0, 0]
         is_cut = self._cuts.is_cut(lightness)
+        transition = self._cuts.found.kind if self._cuts.found else None
         if prepared.frame.is_cut is not None:
-            is_cut = prepared.frame.is_cut
+            is_cut, transition = prepared.frame.is_cut, None
         ab = np.ascontiguousarray(ab[0].transpose(1, 2, 0))
         ab = self._stabilizer.smooth(lightness, ab, is_cut=is_cut)
         if self._transfer is not None:
@@ -193,7 +200,7 @@ class Colorizer:
         luma_half = halve_luma(prepared.frame.luma)
         ab = self.options.grade.apply(upsample_ab(ab, luma_half, self.tags), luma_half, self.tags)
         is_kept = self.options.keep_colour and self._colour_shots.is_colour(prepared.own_residual, is_cut=is_cut)
-        return Finished(luma_half, ab, is_cut, is_kept)
+        return Finished(luma_half, ab, is_cut, is_kept, transition, self._stabilizer.confidence)
 
     def snapshot(self) -> State:
         """Give what the frames finished so far leave to the next; takes no time, for nothing is copied."""
@@ -237,7 +244,18 @@ class Colorizer:
             cb, cr = frame.chroma
         else:
             cb, cr = compose_chroma(finished.luma_half, finished.ab, self.tags)
-        return ColorFrame(frame.luma, cb, cr, frame.pts, frame.time_base, frame.tags)
+        return ColorFrame(
+            frame.luma,
+            cb,
+            cr,
+            frame.pts,
+            frame.time_base,
+            frame.tags,
+            is_cut=finished.is_cut,
+            transition=finished.transition,
+            confidence=finished.confidence,
+            is_kept=finished.is_kept,
+        )
 
     def compose_rgb(self, prepared: Prepared, finished: Finished) -> RgbFrame:
         """Return the frame in sRGB: its lightness held instead of its luma."""
@@ -253,26 +271,32 @@ class Colorizer:
 
 
 def colorize_frames(
-    frames: Iterable[LumaFrame], colorizer: Colorizer, engine: Engine
+    frames: Iterable[LumaFrame], colorizer: Colorizer, engine: Engine, clock: StageClock | None = None
 ) -> Generator[ColorFrame, None, None]:
     """Colorize a film. Reading, the model and composing overlap; the bits are those of one after the other.
 
     `frames` is iterated on another thread until the result is exhausted, raises or is closed: close it before what
-    feeds it.
+    feeds it. `clock` counts the stages "decode" (of `frames`), "prepare", "engine" and "finish".
     """
-    with closing(colorize_steps(frames, colorizer, engine)) as steps:
+    with closing(colorize_steps(frames, colorizer, engine, clock)) as steps:
         for step in steps:
             yield step.frame
 
 
-def colorize_steps(frames: Iterable[LumaFrame], colorizer: Colorizer, engine: Engine) -> Generator[Step, None, None]:
+def colorize_steps(
+    frames: Iterable[LumaFrame], colorizer: Colorizer, engine: Engine, clock: StageClock | None = None
+) -> Generator[Step, None, None]:
     """Colorize a film as `colorize_frames` does, and tell of each frame what somebody needs who goes on behind it."""
+    clock = clock or StageClock()
+    prepare = clock.timed("prepare", colorizer.prepare)
+    infer = clock.timed("engine", engine.infer)
+    finish = clock.timed("finish", partial(_step, colorizer))
     # Each stage is closed by name, the last one first: an error's traceback may keep a generator alive, and with it a
     # thread that would go on reading.
     with (
-        closing(run_ahead((colorizer.prepare(frame) for frame in frames), FRAMES_AHEAD)) as prepared,
-        closing(run_ahead(((p, engine.infer(p.lightness)) for p in prepared), FRAMES_AHEAD)) as inferred,
-        closing(run_ahead((_step(colorizer, p, ab) for p, ab in inferred), FRAMES_AHEAD)) as steps,
+        closing(run_ahead((prepare(frame) for frame in clock.iterate("decode", frames)), FRAMES_AHEAD)) as prepared,
+        closing(run_ahead(((p, infer(p.lightness)) for p in prepared), FRAMES_AHEAD)) as inferred,
+        closing(run_ahead((finish(p, ab) for p, ab in inferred), FRAMES_AHEAD)) as steps,
     ):
         yield from steps
 

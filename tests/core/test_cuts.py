@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kinema_core.temporal.cuts import CutDetector, TransitionKind
+from kinema_core.frames import TransitionKind
+from kinema_core.temporal.cuts import CutDetector
 from kinema_core.temporal.transitions import find_transitions
 
 F32 = NDArray[np.float32]

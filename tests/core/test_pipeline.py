@@ -1,5 +1,6 @@
 """The way of a frame."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 
 from kinema_core.color import GREY_TAGS, luma_to_lightness, rgb_to_grey, rgb_to_lab, ycbcr_to_rgb
 from kinema_core.errors import EngineError, InvalidInputError
-from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, chroma_shape
+from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, TransitionKind, chroma_shape
 from kinema_core.media.photos import read_photo
 from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo, working_shape
+from kinema_core.stage_clock import StageClock
 from kinema_core.steering.colour_statistics import ColourStatistics
 from tests.fakes import FAKE_MANIFEST, FakeEngine, random_film, random_luma
 
@@ -188,6 +190,36 @@ def test_a_photograph_is_steered() -> None:
     for name in ("warmth", "desaturate_blacks", "desaturate_highlights", "reference"):
         options = replace(defaults, **{name: getattr(EVERY_STEERING, name)})
         assert not np.array_equal(colorize_photo(grey, FakeEngine(), FAKE_MANIFEST, options), plain), name
+
+
+def test_a_frame_says_whether_a_shot_begins_how_and_how_sure_its_colours_are() -> None:
+    shots = [random_luma(54, 96, ColorTags(), seed).clip(60, 180) for seed in (1, 2)]
+    frames = [LumaFrame(shots[number >= 6], number, Fraction(1, 25)) for number in range(12)]
+
+    colored = one_by_one(frames)
+
+    assert [frame.pts for frame in colored if frame.is_cut] == [0, 6]
+    assert [frame.transition for frame in colored if frame.is_cut] == [None, TransitionKind.CUT]
+    confidence = [frame.confidence for frame in colored]
+    assert confidence[0] == confidence[6] == pytest.approx(1 / 9)
+    assert confidence[5] == pytest.approx(6 / 9, rel=0.01)
+
+
+def test_without_smoothing_there_is_no_confidence_and_a_senders_cut_has_no_kind() -> None:
+    frames = [dataclasses.replace(frame, is_cut=frame.pts == 1) for frame in random_film(3)]
+
+    colored = one_by_one(frames, Options(smoothing=0))
+
+    assert [frame.is_cut for frame in colored] == [frame.pts == 1 for frame in frames]
+    assert {(frame.transition, frame.confidence) for frame in colored} == {(None, None)}
+
+
+def test_every_stage_is_timed() -> None:
+    clock = StageClock()
+
+    list(colorize_frames(random_film(3), make_colorizer(18, 32, ColorTags()), FakeEngine(), clock))
+
+    assert clock.take().keys() == {"decode", "prepare", "engine", "finish"}
 
 
 def test_overlapped_stages_give_the_bits_of_one_after_the_other() -> None:

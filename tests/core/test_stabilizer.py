@@ -157,13 +157,15 @@ def test_confidence_grows_to_the_memory_and_is_lost_where_the_picture_changes() 
     stabilizer = Stabilizer(0.5)
     for i in range(20):
         stabilizer.smooth(texture(), flickering_ab(rng), is_cut=i == 0)
-    grown = stabilizer.num_averaged.copy()
+    grown, confidence = stabilizer.num_averaged.copy(), stabilizer.confidence
     changed = texture()
     changed[:, :30] = 95
 
     stabilizer.smooth(changed, flickering_ab(rng), is_cut=False)
 
     np.testing.assert_allclose(grown, 9, rtol=1e-5)
+    assert confidence == pytest.approx(1, rel=1e-5)
+    assert stabilizer.confidence == pytest.approx(stabilizer.num_averaged.mean() / 9, rel=1e-5)
     assert np.median(stabilizer.num_averaged[:, :24]) < 2
     assert np.median(stabilizer.num_averaged[:, 40:]) > 5
 

@@ -9,12 +9,10 @@ import re
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kinema_core.color import rgb_to_lab
 from kinema_trainer.evaluation.ab_histogram import BIN, LIMIT, NUM_BINS, AbHistograms, count_ab
-from kinema_trainer.evaluation.charts import Axis, pareto_chart, round_values
+from kinema_trainer.evaluation.charts import Axis, pareto_chart
 from kinema_trainer.evaluation.evaluate import MODEL, Evaluation, evaluate_photos
 from kinema_trainer.evaluation.figures import picture_address, view_histogram
 from kinema_trainer.evaluation.json_file import evaluation_to_json
@@ -108,18 +106,6 @@ def test_a_chart_of_infinite_scores_only_is_left_out() -> None:
     endless = {name: {**means, "psnr": math.inf} for name, means in evaluation.methods.items()}
 
     assert pareto_chart(dataclasses.replace(evaluation, methods=endless), SCORES[0]) is None
-
-
-@given(st.floats(-1000, 1000), st.floats(0.001, 1000))
-def test_ticks_are_round_and_within_the_axis(low: float, span: float) -> None:
-    values = round_values(low, low + span)
-
-    assert 2 <= len(values) <= 7
-    step = values[1][0] - values[0][0]
-    assert round(step / 10 ** math.floor(math.log10(step) + 1e-6), 6) in {1, 2, 5}
-    assert all(low - 1e-6 * span <= value <= low + (1 + 1e-6) * span for value, _ in values)
-    assert all(float(text) == pytest.approx(value, abs=1e-6 * step) for value, text in values)
-    assert len({text for _, text in values}) == len(values)
 
 
 def test_an_axis_maps_its_ends_to_its_ends() -> None:

@@ -1,7 +1,8 @@
 """Where the colour comes from: this process or a server."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_client import Client, Model, Tls
+from kinema_client import Client, Model, Timings, Tls
 from kinema_client.choices import PhotoChoices
 from kinema_client.commands.fingerprint import Fingerprint, fingerprint_of_choices, fingerprint_of_programs
 from kinema_core.bundle import Bundle, load_bundle
@@ -21,6 +22,7 @@ from kinema_core.frames import LumaFrame
 from kinema_core.media.photos import decode_photo
 from kinema_core.media.reader import FilmReader
 from kinema_core.pipeline import Colorizer, Options, Step, colorize_photo, colorize_steps
+from kinema_core.stage_clock import StageClock
 
 
 class Backend(Protocol):
@@ -35,11 +37,15 @@ class Backend(Protocol):
 
     options: Options
 
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Model, engine and options in words, by what they are; complete once a film was colorized."""
+
     def fingerprint(self) -> Fingerprint:
         """Write down what the colours depend on."""
 
     def colorize_film(
-        self, film: FilmReader, frames: Iterable[LumaFrame], state: bytes = b""
+        self, film: FilmReader, frames: Iterable[LumaFrame], state: bytes = b"", clock: StageClock | None = None
     ) -> Generator[Step, None, None]:
         """Yield a step for each of `frames`, which are pictures of `film`; closing the generator ends all work on them.
 
@@ -47,6 +53,7 @@ class Backend(Protocol):
             film: for its size and tags.
             frames: in order; iterated on another thread.
             state: what the frame before the first one left, as the state of its step; nothing at the beginning.
+            clock: what is known of the time that each stage takes is added to it.
 
         Raises:
             KinemaError: a frame got no colour; those before it have been yielded.
@@ -69,6 +76,10 @@ class LocalBackend:
         self._engine = engine
         self.options = options
         self.description = f"{bundle.manifest.name} {bundle.manifest.version} on {engine.name} {engine.precision}"
+        self.facts = _model_facts(bundle.manifest.name, bundle.manifest.version, bundle.digest) | {
+            "Engine": f"{engine.name}, {engine.precision}, on {engine.device}",
+            **_option_facts(options),
+        }
 
     def fingerprint(self) -> Fingerprint:
         """Write down model, engine and options."""
@@ -77,7 +88,7 @@ class LocalBackend:
         return engine | fingerprint_of_choices(self.options) | fingerprint_of_programs(*distributions)
 
     def colorize_film(
-        self, film: FilmReader, frames: Iterable[LumaFrame], state: bytes = b""
+        self, film: FilmReader, frames: Iterable[LumaFrame], state: bytes = b"", clock: StageClock | None = None
     ) -> Generator[Step, None, None]:
         """Colorize as Backend says; the stages overlap on threads."""
         colorizer = Colorizer(
@@ -85,7 +96,7 @@ class LocalBackend:
         )
         if state:
             colorizer.import_state(state)
-        with closing(colorize_steps(frames, colorizer, self._engine)) as steps:
+        with closing(colorize_steps(frames, colorizer, self._engine, clock)) as steps:
             yield from steps
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -105,6 +116,10 @@ class ServerBackend:
         self._digest = model.digest
         self.options = options
         self.description = f"{model.name} {model.version} at {target}"
+        self.facts = _model_facts(model.name, model.version, model.digest) | {
+            "Server": target,
+            **_option_facts(options),
+        }
 
     def fingerprint(self) -> Fingerprint:
         """Write down model and options; the engine is the server's business."""
@@ -116,17 +131,23 @@ class ServerBackend:
         film: FilmReader,  # noqa: ARG002  # the frames say it all
         frames: Iterable[LumaFrame],
         state: bytes = b"",
+        clock: StageClock | None = None,
     ) -> Generator[Step, None, None]:
         """Colorize as Backend says; the luma goes up and chroma comes down."""
         assert not state, "nobody has a server's state"
+        clock = clock or StageClock()
         stream = self._client.colorize_frames(
-            frames,
+            clock.iterate("decode", frames),
             smoothing=self.options.smoothing,
             **choices_of(self.options, self._model),
         )
         with closing(iter(stream)) as colored:
             for frame in colored:
+                if stream.timings is not None:
+                    _add_timings(clock, stream.timings)
                 yield Step(frame, bool(stream.is_cut), {})
+        if stream.accepted is not None:
+            self.facts["Engine"] = f"{stream.accepted.engine}, {stream.accepted.precision}"
 
     def colorize_photo(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colorize as Backend says."""
@@ -150,6 +171,29 @@ def choices_of(options: Options, model: str) -> PhotoChoices:
         "reference": options.reference,
         "keep_colour": options.keep_colour,
     }
+
+
+def _model_facts(name: str, version: str, digest: str) -> dict[str, str]:
+    return {"Model": f"{name}, version {version}", "SHA-256 of its manifest": digest}
+
+
+def _option_facts(options: Options) -> dict[str, str]:
+    told = {field.name: getattr(options, field.name) for field in fields(options)}
+    told["working_size"] = options.working_size or "the model's own"
+    return {name.replace("_", " ").capitalize(): _option_in_words(value) for name, value in told.items()}
+
+
+def _option_in_words(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if isinstance(value, (int, float, str)) else "given"
+
+
+def _add_timings(clock: StageClock, timings: Timings) -> None:
+    clock.add("prepare", timings.prepare_seconds)
+    clock.add("queue", timings.queue_seconds)
+    clock.add("engine", timings.engine_seconds)
+    clock.add("finish", timings.finish_seconds)
 
 
 @contextmanager

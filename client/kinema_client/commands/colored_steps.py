@@ -12,10 +12,17 @@ from kinema_core.errors import EngineError, OutOfMemoryError, UncolorizedFrameEr
 from kinema_core.frames import LumaFrame
 from kinema_core.media.reader import FilmReader
 from kinema_core.pipeline import Step
+from kinema_core.stage_clock import StageClock
 
 
 def colored_steps(
-    backend: Backend, film: FilmReader, frames: Iterable[LumaFrame], *, first_number: int = 0, state: bytes = b""
+    backend: Backend,
+    film: FilmReader,
+    frames: Iterable[LumaFrame],
+    *,
+    first_number: int = 0,
+    state: bytes = b"",
+    clock: StageClock | None = None,
 ) -> Generator[Step, None, None]:
     """Yield a step for every frame, in order; closing the generator ends all work on the film.
 
@@ -25,6 +32,7 @@ def colored_steps(
         frames: as `Backend.colorize_film` takes them.
         first_number: how many frames of the film came before these.
         state: what those left.
+        clock: counts the time of the stages.
 
     Raises:
         UncolorizedFrameError: a frame got no colour; raised from the reason, behind the frames before it.
@@ -34,7 +42,7 @@ def colored_steps(
     on_their_way: deque[int] = deque()
     number = first_number
     try:
-        with closing(backend.colorize_film(film, _noting(frames, on_their_way), state)) as steps:
+        with closing(backend.colorize_film(film, _noting(frames, on_their_way), state, clock)) as steps:
             for step in steps:
                 if not on_their_way or on_their_way[0] != step.frame.pts:
                     raise _uncolorized(film, number, on_their_way, f"one of pts {step.frame.pts} came instead")

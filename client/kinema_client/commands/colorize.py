@@ -102,10 +102,14 @@ def colorize(
         bool, typer.Option("--lenient", help="Leave out what cannot be decoded or carried over, with a warning each.")
     ] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Write grey and colour side by side.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page that tells what was made of a film, as report.html."),
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Drop what an interrupted run has kept, and begin anew.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT, and a report, if they are there.")] = False,
 ) -> None:
     """Colorize a film, a photo or a folder of photos."""
     if server is not None and (engine != "auto" or precision != "f32"):
@@ -120,6 +124,8 @@ def colorize(
     frame_rate = _parse_rate(fps)
     try:
         check_paths(source, target, overwrite=force)
+        if report is not None:
+            check_report(report, source, overwrite=force)
         from kinema_client.commands.films import FilmChoices
         from kinema_core.media.deinterlacer import Deinterlace
         from kinema_core.media.photos import read_photo
@@ -136,6 +142,7 @@ def colorize(
             is_compared=compare,
             overwrite=force,
             restart=restart,
+            report=report,
         )
         job = plan(source, target, choices)
         options = Options(
@@ -212,6 +219,23 @@ def check_paths(source: str, target: str, *, overwrite: bool) -> None:
         raise MediaError(f"{target} is a folder; name a file in it")
     if not is_folder and not overwrite:
         raise OutputExistsError(f"{target} is there already; give another name, or --force to replace it")
+
+
+def check_report(report: Path, source: str, *, overwrite: bool) -> None:
+    """Look at the path of a report alone, before anything is read or loaded.
+
+    Raises:
+        OutputExistsError: it is there already, and `overwrite` is False.
+        MediaError: it is not named as a page, or it is a photograph that is to be colorized.
+    """
+    from kinema_client.report import check_report_path
+    from kinema_core.media.image_sequence import is_pattern
+    from kinema_core.media.photos import PHOTO_SUFFIXES
+
+    is_photo = Path(source).suffix.lower() in PHOTO_SUFFIXES and not is_pattern(source)
+    if source != PIPE and (is_photo or Path(source).is_dir()):
+        raise MediaError(f"a report tells of a film, and {source} is none; leave out --report")
+    check_report_path(report, overwrite=overwrite)
 
 
 def _parse_rate(text: str | None) -> Fraction | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from kinema_client.commands.compare import width_beside_grey
 from kinema_client.commands.progress import WorkProgress
@@ -34,6 +35,8 @@ class FilmChoices:
     overwrite: bool = False
     restart: bool = False
     """Whether what an interrupted run has kept is dropped."""
+    report: Path | None = None
+    """Where a page is written that tells what was made of the film."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,16 @@ def open_writer(film: FilmReader, target: str, choices: FilmChoices) -> FilmWrit
 def width_of(film: FilmReader, choices: FilmChoices) -> int:
     """Give the width of the frames that are written, in pixels."""
     return width_beside_grey(film.width) if choices.is_compared else film.width
+
+
+def choice_facts(choices: FilmChoices) -> dict[str, str]:
+    """Say how the film was read and written, but for what was left to its default."""
+    told = {
+        "Codec": choices.codec,
+        "Quality (crf)": choices.crf,
+        "Preset": choices.preset,
+        "Deinterlace": choices.deinterlace.value,
+        "Lenient": "yes" if choices.is_lenient else None,
+        "Beside grey": "yes" if choices.is_compared else None,
+    }
+    return {name: str(value) for name, value in told.items() if value is not None}

@@ -9,6 +9,7 @@ from kinema_client.commands.backends import Backend
 from kinema_client.commands.colored_steps import colored_steps, frames_of, naming_frame
 from kinema_client.commands.compare import beside_grey
 from kinema_client.commands.film_choices import FilmChoices, Outcome, open_film, open_writer
+from kinema_client.commands.film_record import notes_of
 from kinema_client.commands.progress import WorkProgress
 from kinema_client.commands.segmented_film import colorize_in_segments
 from kinema_core.ctrl_c import held_ctrl_c
@@ -41,14 +42,19 @@ def colorize_film(backend: Backend, source: str, target: str, choices: FilmChoic
 
 def _colorize_in_one_pass(backend: Backend, source: str, target: str, choices: FilmChoices) -> Outcome:
     with ExitStack() as stack:
+        notes = stack.enter_context(notes_of(choices))
         film = stack.enter_context(open_film(source, choices))
         with held_ctrl_c():  # or a file would be left
             writer = open_writer(film, target, choices)
             stack.enter_context(writer)
         progress = stack.enter_context(WorkProgress(film.name, "frames", film.num_frames))
-        steps = colored_steps(backend, film, frames_of(film, backend))
+        notes.begin(film)
+        steps = colored_steps(backend, film, frames_of(film, backend), clock=notes.clock)
         for number, step in enumerate(stack.enter_context(closing(steps))):
-            with naming_frame(film, number, step):
+            with naming_frame(film, number, step), notes.clock.time("write"):
                 writer.write(beside_grey(step.frame) if choices.is_compared else step.frame)
+            notes.add(step.frame)
             progress.advance()
+    if (record := notes.take()) is not None:
+        notes.write(record, backend, target)
     return Outcome(progress, 0, film.num_damaged)

@@ -38,13 +38,15 @@ class Entry:
     """Whether the film ends with it."""
     state_digest: str
     """SHA-256 of what its last frame leaves to the next."""
+    record_digest: str
+    """SHA-256 of what a report is to tell of it."""
 
 
 class KeptWork:
     """The folder of one job, `.NAME.kinema` for `NAME`: locked while this is open, gone when nothing is left to keep.
 
     Every file is written under another name, and moved when it is complete and on disk; a segment counts once the
-    journal has its entry, which is the last of its three files. So a run may be killed between any two steps.
+    journal has its entry, which is the last of its four files. So a run may be killed between any two steps.
     """
 
     def __init__(self, target: str | os.PathLike[str], fingerprint: Fingerprint, *, restart: bool = False) -> None:
@@ -96,17 +98,18 @@ class KeptWork:
         """Where the packets of the next segment are to be written."""
         return self._path(len(self.entries), "part")
 
-    def add(self, segment: Segment, state: bytes, *, ends_at_cut: bool, is_last: bool) -> None:
-        """Keep the segment that was written to `next_path`.
+    def add(self, segment: Segment, state: bytes, record: str = "", *, ends_at_cut: bool, is_last: bool) -> None:
+        """Keep the segment that was written to `next_path`, and what a report is to tell of it.
 
         Raises:
             MediaError: the disk does not take it.
         """
         number = len(self.entries)
-        entry = Entry(segment, ends_at_cut, is_last, hashlib.sha256(state).hexdigest())
+        entry = Entry(segment, ends_at_cut, is_last, _digest(state), _digest(record.encode()))
         try:
             self.next_path.replace(self._path(number, "packets"))
             _write(self._path(number, "state"), state)
+            _write(self._path(number, "record"), record.encode())
             _write(self._path(number, "json"), _entry_to_bytes(entry))
             os.fsync(self._lock)  # the folder itself
         except OSError as err:
@@ -125,6 +128,18 @@ class KeptWork:
             return self._path(len(self.entries) - 1, "state").read_bytes()
         except OSError as err:
             raise MediaError(f"{self.folder} cannot be read: {err.strerror}") from err
+
+    def records(self) -> list[str]:
+        """Give what a report is to tell of each segment; nothing where none was asked for.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        try:
+            records = [self._path(number, "record").read_text("utf-8") for number in range(len(self.entries))]
+        except OSError as err:
+            raise MediaError(f"{self.folder} cannot be read: {err.strerror}") from err
+        return [record for record in records if record]
 
     def drop_from(self, number: int) -> None:
         """Forget the segments from that one on."""
@@ -196,12 +211,16 @@ class KeptWork:
         if entry is None or not is_intact(self._path(number, "packets"), entry.segment):
             return None
         with suppress(OSError):
-            state = self._path(number, "state").read_bytes()
-            return entry if hashlib.sha256(state).hexdigest() == entry.state_digest else None
+            digests = (_digest(self._path(number, suffix).read_bytes()) for suffix in ("state", "record"))
+            return entry if tuple(digests) == (entry.state_digest, entry.record_digest) else None
         return None
 
     def _path(self, number: int, suffix: str) -> Path:
         return self.folder / f"{number:06}.{suffix}"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -235,6 +254,7 @@ def _entry_to_bytes(entry: Entry) -> bytes:
         "packets": segment.packets.tolist(),
         "packets_sha256": segment.digest,
         "state_sha256": entry.state_digest,
+        "record_sha256": entry.record_digest,
     }
     text = json.dumps(content)
     return f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n".encode()
@@ -247,4 +267,4 @@ def _entry_from_bytes(data: bytes) -> Entry | None:
     content = json.loads(text)  # our own, as the digest says
     packets = np.array(content["packets"], np.int64)
     segment = Segment(packets, bytes.fromhex(content["extradata"]), content["packets_sha256"])
-    return Entry(segment, content["ends_at_cut"], content["is_last"], content["state_sha256"])
+    return Entry(segment, content["ends_at_cut"], content["is_last"], content["state_sha256"], content["record_sha256"])

@@ -16,6 +16,7 @@ from kinema_client.commands.backends import Backend
 from kinema_client.commands.colored_steps import colored_steps, frames_of, naming_frame
 from kinema_client.commands.compare import beside_grey
 from kinema_client.commands.film_choices import FilmChoices, Outcome, open_film, open_film_writer, width_of
+from kinema_client.commands.film_record import Notes, notes_of
 from kinema_client.commands.fingerprint import (
     Fingerprint,
     fingerprint_of_choices,
@@ -25,6 +26,7 @@ from kinema_client.commands.fingerprint import (
 from kinema_client.commands.kept_work import KeptWork
 from kinema_client.commands.progress import WorkProgress
 from kinema_client.errors import KeptWorkError, ProtocolError
+from kinema_client.report import join_records, record_from_json, record_to_json
 from kinema_core.ctrl_c import held_ctrl_c
 from kinema_core.errors import MediaError, UncolorizedFrameError
 from kinema_core.frames import LumaFrame
@@ -52,6 +54,7 @@ def colorize_in_segments(backend: Backend, source: str, target: str, choices: Fi
         KeyboardInterrupt: so it is, with the same note.
     """
     with ExitStack() as stack:
+        notes = stack.enter_context(notes_of(choices))
         with open_film(source, choices) as film:
             _rehearse(film, source, target, choices)
             num_frames = film.num_frames
@@ -68,7 +71,8 @@ def colorize_in_segments(backend: Backend, source: str, target: str, choices: Fi
             typer.echo(f"going on behind frame {num_kept}{of_all}", err=True)
         try:
             if not work.is_complete:
-                num_left_out = _colorize(backend, source, work, choices, progress)
+                num_left_out = _colorize(backend, source, work, choices, progress, notes)
+            records = [record_from_json(record) for record in work.records()]
             _join(source, target, choices, work)
         except BaseException as err:
             if work.entries:
@@ -76,6 +80,7 @@ def colorize_in_segments(backend: Backend, source: str, target: str, choices: Fi
                     f"{work.num_frames} frames are kept in {work.folder}; the same command goes on behind them"
                 )
             raise
+        notes.write(join_records(records), backend, target)
         return Outcome(progress, num_kept, num_left_out)
 
 
@@ -94,13 +99,16 @@ def _rehearse(film: FilmReader, source: str, target: str, choices: FilmChoices) 
 
 
 def _fingerprint(backend: Backend, source: str, choices: FilmChoices) -> Fingerprint:
-    written = fingerprint_of_choices(choices, without=("overwrite", "restart", "is_lenient"))
+    written = fingerprint_of_choices(choices, without=("overwrite", "restart", "is_lenient", "report"))
+    written["a report"] = "no" if choices.report is None else "yes"
     written["codec"] = choices.codec or DEFAULT_CODEC
     threads = fingerprint_of_threads(written["codec"])
     return fingerprint_of_source(source) | backend.fingerprint() | written | threads
 
 
-def _colorize(backend: Backend, source: str, work: KeptWork, choices: FilmChoices, progress: WorkProgress) -> int:
+def _colorize(
+    backend: Backend, source: str, work: KeptWork, choices: FilmChoices, progress: WorkProgress, notes: Notes
+) -> int:
     """Make the segments that are not there yet; give how many pictures were left out.
 
     What fails, but may not fail again, is tried again: all buffers are dropped, and the film is gone on with behind the
@@ -110,7 +118,7 @@ def _colorize(backend: Backend, source: str, work: KeptWork, choices: FilmChoice
     while True:
         try:
             with open_film(source, choices) as film:
-                return _colorize_rest(backend, film, work, choices, progress)
+                return _colorize_rest(backend, film, work, choices, progress, notes)
         except (UncolorizedFrameError, MemoryError) as err:
             if work.num_frames > num_kept:
                 num_tries, num_kept = 0, work.num_frames
@@ -124,18 +132,22 @@ def _colorize(backend: Backend, source: str, work: KeptWork, choices: FilmChoice
 
 
 def _colorize_rest(
-    backend: Backend, film: FilmReader, work: KeptWork, choices: FilmChoices, progress: WorkProgress
+    backend: Backend, film: FilmReader, work: KeptWork, choices: FilmChoices, progress: WorkProgress, notes: Notes
 ) -> int:
     progress.begin_at(work.num_frames)
     kept = np.concatenate([np.zeros(0, np.int64), *(segment.pts for _, segment in work.segments)])
     state = work.last_state() if backend.keeps_state else b""
-    segments = _Segments(work, film, choices)
+    notes.begin(film)
+    segments = _Segments(work, film, choices, notes)
     try:
         frames = _behind(kept, frames_of(film, backend), film.name)
-        with closing(colored_steps(backend, film, frames, first_number=len(kept), state=state)) as steps:
+        with closing(
+            colored_steps(backend, film, frames, first_number=len(kept), state=state, clock=notes.clock)
+        ) as steps:
             for number, step in enumerate(steps, len(kept)):
-                with naming_frame(film, number, step):
+                with naming_frame(film, number, step), notes.clock.time("write"):
                     segments.write(step)
+                notes.add(step.frame)
                 progress.advance()
         segments.close()
     except BaseException:
@@ -174,6 +186,7 @@ class _Segments:
     work: KeptWork
     film: FilmReader
     choices: FilmChoices
+    notes: Notes
     _writer: SegmentWriter | None = field(default=None, init=False)
     _state: State = field(default_factory=dict, init=False)
 
@@ -198,8 +211,10 @@ class _Segments:
 
     def _finish(self, writer: SegmentWriter, *, ends_at_cut: bool, is_last: bool = False) -> None:
         state = state_to_bytes(self._state) if self._state else b""
+        record = self.notes.take()
+        told = record_to_json(record) if record is not None else ""
         with held_ctrl_c():  # or what is finished would be lost
-            self.work.add(writer.close(), state, ends_at_cut=ends_at_cut, is_last=is_last)
+            self.work.add(writer.close(), state, told, ends_at_cut=ends_at_cut, is_last=is_last)
             self._writer = None
 
     def _open(self) -> SegmentWriter:

@@ -15,7 +15,8 @@ _BT709 = 1
 _BT470BG = 5
 _SMPTE170M = 6
 _MATRICES = {1: Matrix.BT709, 4: Matrix.BT601, _BT470BG: Matrix.BT601, _SMPTE170M: Matrix.BT601}
-_RESERVED = {0, 3}
+_UNSTATED = {0, _UNSPECIFIED, 3}
+"""Two of them are reserved."""
 _AVCOL_RANGE_MPEG = 1
 _AVCOL_RANGE_JPEG = 2
 
@@ -45,13 +46,23 @@ def read_tags(frame: av.VideoFrame, *, codec: str, bit_depth: int) -> ColorTags:
     A matrix that Kinema does not compute with (BT.2020, SMPTE 240M, YCgCo) is read as BT.709, with a log line; Y' of
     a grey picture is the same under any matrix.
     """
-    return ColorTags(
+    tags = ColorTags(
         matrix=_matrix_of(frame),
         color_range=_range_of(frame, codec),
         bit_depth=bit_depth,
         color_primaries=_known_or_bt709(frame.color_primaries),
         color_trc=_known_or_bt709(frame.color_trc),
     )
+    assumed = {
+        "matrix": tags.matrix.value if frame.colorspace in _UNSTATED else None,
+        "range": tags.color_range.value if frame.color_range == 0 else None,
+        "primaries": "bt709" if frame.color_primaries in _UNSTATED else None,
+        "transfer": "bt709" if frame.color_trc in _UNSTATED else None,
+    }
+    if any(assumed.values()):
+        told = " ".join(f"{name}={value}" for name, value in assumed.items() if value)
+        _log.info("tags_assumed %s reason='the film does not state them'", told)
+    return tags
 
 
 def write_tags(target: TaggedVideo, tags: ColorTags) -> None:
@@ -72,7 +83,7 @@ def write_tags(target: TaggedVideo, tags: ColorTags) -> None:
 def _matrix_of(frame: av.VideoFrame) -> Matrix:
     if frame.colorspace in _MATRICES:
         return _MATRICES[frame.colorspace]
-    if frame.colorspace in {_UNSPECIFIED, *_RESERVED}:
+    if frame.colorspace in _UNSTATED:
         return Matrix.BT709 if frame.height >= 720 or frame.width >= 1280 else Matrix.BT601
     _log.warning("matrix_read_as_bt709 colorspace=%d", frame.colorspace)
     return Matrix.BT709
@@ -89,4 +100,4 @@ def _range_of(frame: av.VideoFrame, codec: str) -> ColorRange:
 
 
 def _known_or_bt709(code: int) -> int:
-    return _BT709 if code == _UNSPECIFIED or code in _RESERVED else code
+    return _BT709 if code in _UNSTATED else code

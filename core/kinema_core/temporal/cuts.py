@@ -4,7 +4,6 @@ Cuts are jumps between frames that motion does not explain. Fades go through fra
 mixtures; either is reported once the new shot is what one mostly sees. `transitions.py` looks ahead, too.
 """
 
-import enum
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema_core.frames import TransitionKind
 from kinema_core.temporal.dissolves import DissolveWatch
 from kinema_core.temporal.state import StateReader, Value
 from kinema_core.temporal.thumbnails import (
@@ -38,17 +38,6 @@ FADING_IN: Final = 12
 """Frames behind a fade's middle in which no cut is looked for."""
 MAX_FLASH: Final = 4
 """Frames that a flash, a splice or a torn frame may last."""
-
-
-class TransitionKind(enum.Enum):
-    """How one shot gives way to the next."""
-
-    CUT = "cut"
-    DISSOLVE = "dissolve"
-    FADE = "fade"
-    """Through black, white or grey, on one side or both."""
-    RETURN = "return"
-    """None at all: the shot before goes on. A cut that was reported at `start` was a flash or a damaged frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +69,13 @@ class CutDetector:
         self._before_cut: Thumbnail | None = None
         """The end of the shot before, while the last cut may still prove a flash."""
         self._blank: _Blank | None = None
+        self.found: Transition | None = None
+        """What the frame that `is_cut` was asked about completes."""
 
     def is_cut(self, lightness: NDArray[np.float32]) -> bool:
         """Say whether `lightness` (H, W), L* 0-100, begins a new shot; the first frame does."""
-        found = self.observe(lightness)
-        return self._index == 0 or (found is not None and found.kind is not TransitionKind.RETURN)
+        self.found = self.observe(lightness)
+        return self._index == 0 or (self.found is not None and self.found.kind is not TransitionKind.RETURN)
 
     def observe(self, lightness: NDArray[np.float32]) -> Transition | None:
         """Take the next frame (H, W), L* 0-100, and return the transition that it completes, if any."""

@@ -99,6 +99,11 @@ class Stabilizer:
         assert self._state is not None, "there is no frame yet"
         return self._state.num_averaged
 
+    @property
+    def confidence(self) -> float | None:
+        """`num_averaged` of the last frame in the mean, as a share of the memory, 0 to 1; None without smoothing."""
+        return None if self._state is None else float(self._state.num_averaged.mean()) / self._memory
+
     def snapshot(self) -> dict[str, Value]:
         """Give what the frames so far leave to the next."""
         state: dict[str, Value] = {"memory": self._memory, "given": self._given, "averaged": self._averaged}

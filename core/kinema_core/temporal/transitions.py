@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_core.temporal.cuts import CutDetector, Transition, TransitionKind
+from kinema_core.frames import TransitionKind
+from kinema_core.temporal.cuts import CutDetector, Transition
 
 
 def find_transitions(lightness: Iterable[NDArray[np.float32]]) -> list[Transition]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kinema_core.axis_ticks import round_values
 from kinema_trainer.evaluation.evaluate import Evaluation
 from kinema_trainer.evaluation.scores import ScoreLabel
 
@@ -36,7 +37,7 @@ class Axis:
     @property
     def ticks(self) -> list[tuple[float, str]]:
         """Where round values lie, and how they are written."""
-        return [(self.at(value), text) for value, text in round_values(self.low, self.high)]
+        return [(self.at(value), text) for value, text in round_values(self.low, self.high, NUM_TICKS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +97,6 @@ def pareto_chart(evaluation: Evaluation, score: ScoreLabel) -> Chart | None:
         for name, means in evaluation.methods.items() if is_finite(means)
     ]  # fmt: skip
     return Chart(x, y, series, x.at(truth))
-
-
-def round_values(low: float, high: float) -> list[tuple[float, str]]:
-    """Return about NUM_TICKS multiples of 1, 2 or 5 times a power of ten from `low` to `high`, with their text."""
-    rough = (high - low) / NUM_TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [(i * step, f"{i * step:.{digits}f}") for i in range(first, last + 1)]
 
 
 def _axis(label: str, values: Sequence[float], start: float, end: float) -> Axis | None:
