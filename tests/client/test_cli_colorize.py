@@ -279,7 +279,9 @@ def test_a_film_is_never_written_over_itself(
     ("source", "target", "reason"),
     [
         ("none.mp4", "out.mp4", "there is no"),
+        ("*.png", "out.mp4", "scan_%05d.png"),
         ("folder", "text.txt", "is a file; name a folder"),
+        ("folder", "out.mp4", "scan_%05d.png"),
         ("text.txt", "folder", "is a folder; name a file"),
         ("text.txt", "out.mp4", "text.txt"),
         ("photo.png", "out.mp4", "a photo is one of"),

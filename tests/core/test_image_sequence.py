@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from kinema_core.errors import InvalidInputError, MediaError, OutputExistsError
 from kinema_core.frames import ColorFrame, ColorRange, ColorTags, Matrix
 from kinema_core.media.image_sequence import find_sequence, is_pattern, name_of
 from kinema_core.media.png_writer import PngWriter
-from kinema_core.media.reader import FilmReader
+from kinema_core.media.reader import FilmReader, matrix_of_rotation
+from tests.core.films import make_film
 
 TAGS = [ColorTags(matrix, color_range, depth) for matrix in Matrix for color_range in ColorRange for depth in (8, 10)]
 
@@ -185,3 +187,24 @@ def test_older_pictures_are_replaced_when_asked(tmp_path: Path) -> None:
 def test_what_does_not_stand_for_png_files_in_a_folder_is_refused(pattern: str) -> None:
     with pytest.raises(MediaError, match="does not stand for PNG files; name a folder of its own"):
         PngWriter(pattern, tags=ColorTags(), time_base=Fraction(1, 24))
+
+
+def test_pictures_with_side_data_that_pyav_does_not_know_are_read(tmp_path: Path) -> None:
+    for number in range(3):  # FFmpeg gives TIFF its EXIF along
+        cv2.imwrite(str(tmp_path / f"{number}.tif"), np.full((6, 8), 40 * number, np.uint8))
+
+    with FilmReader(tmp_path / "%d.tif") as film:
+        frames = list(film)
+
+    assert film.display_matrix is None
+    assert [one.luma[0, 0] for one in frames] == [0, 40, 80]
+
+
+@pytest.mark.parametrize("degrees", [90, 180, -90])
+def test_a_turn_is_the_matrix_that_ffmpeg_writes(degrees: int, tmp_path: Path) -> None:
+    make_film(tmp_path / "film.mp4", codec="libx264", rotation=degrees)
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        frame = next(container.decode(video=0))
+
+    with FilmReader(tmp_path / "film.mp4") as film:
+        assert film.display_matrix == matrix_of_rotation(frame.rotation)

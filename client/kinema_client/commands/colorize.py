@@ -198,9 +198,11 @@ def check_paths(source: str, target: str, *, overwrite: bool) -> None:
         MediaError: there is no input, or the output is the input, a terminal, or of another kind.
     """
     from kinema_core.media.image_sequence import check_folder, is_pattern
+    from kinema_core.media.writer import FILM_SUFFIXES
 
     if source != PIPE and not Path(source).exists() and not is_pattern(source):
-        raise MediaError(f"there is no {source}")
+        advice = "; numbered pictures are named as in scan_%05d.png" if set("*?") & set(source) else ""
+        raise MediaError(f"there is no {source}{advice}")
     if is_pattern(target):
         check_folder(target, overwrite=overwrite)
         return
@@ -209,6 +211,11 @@ def check_paths(source: str, target: str, *, overwrite: bool) -> None:
             raise MediaError("a film does not go to a terminal; pipe it on, or name a file")
         return
     is_folder = source != PIPE and Path(source).is_dir()
+    if is_folder and Path(target).suffix.lower() in FILM_SUFFIXES:
+        raise MediaError(
+            f"{source} is a folder, whose photos go to a folder, and {target} is a film; "
+            f"for a film of numbered pictures give them as in {Path(source) / 'scan_%05d.png'}"
+        )
     if not Path(target).exists():
         return
     if source != PIPE and Path(source).samefile(target):

@@ -88,7 +88,7 @@ def _rehearse(film: FilmReader, source: str, target: str, choices: FilmChoices) 
     """Find what cannot be written before any work, instead of behind it."""
     with held_ctrl_c():  # or a file would be left
         writer = open_film_writer(film, target, choices)
-        writer.abort()
+        writer.rehearse()
     if not writer.converts_subtitles or choices.is_lenient:
         return
     with ExitStack() as stack:

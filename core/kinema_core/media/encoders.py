@@ -1,5 +1,6 @@
 """The video encoders that films are written with, and pictures as they take them."""
 
+import os
 from dataclasses import dataclass
 
 import av
@@ -75,6 +76,7 @@ def choose_encoder(
         options = quality | {"x265-params": "log-level=none"}
         return Encoder("libx265", f"yuv{subsampling}p{depth}", options, codec_tag="hvc1")
     if codec == "av1":
+        os.environ.setdefault("SVT_LOG", "1")  # errors alone; or each segment's encoder would greet on standard error
         return Encoder("libsvtav1", f"yuv420p{depth}", quality)
     if codec == "ffv1":
         # Version 3 with a checksum a slice and every picture by itself, as archives keep it (RFC 9043).

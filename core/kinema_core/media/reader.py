@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -288,12 +289,21 @@ class FilmReader:
 
 
 def _display_matrix_of(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    side_data: Any = frame.side_data  # PyAV's stub knows of motion vectors alone
     try:
+        side_data: Any = frame.side_data  # PyAV's stub knows of motion vectors alone
         matrix = side_data["DISPLAYMATRIX"]
     except KeyError:
         return None
+    except ValueError:  # PyAV shows none where it knows one kind too few, such as the EXIF of numbered TIFF
+        return matrix_of_rotation(frame.rotation) if frame.rotation else None
     return tuple(np.frombuffer(matrix, np.int32).tolist())
+
+
+def matrix_of_rotation(degrees: int) -> tuple[int, ...]:
+    """Return the display matrix, in 16.16 and 2.30 fixed point, of a turn counter-clockwise."""
+    angle = math.radians(degrees)
+    cosine, sine = round(math.cos(angle) * (1 << 16)), round(math.sin(angle) * (1 << 16))
+    return cosine, -sine, 0, sine, cosine, 0, 0, 0, 1 << 30
 
 
 def _parse_duration(text: str) -> Fraction | None:

@@ -195,14 +195,19 @@ class FilmWriter:
         """Whether there are subtitles that the container holds in another codec only."""
         return self._copies is not None and self._copies.converts_subtitles
 
-    def rehearse(self, film: FilmReader) -> None:
-        """Convert every subtitle of `film`, which this writer copies from, and drop the writer.
+    def rehearse(self, film: FilmReader | None = None) -> None:
+        """Drop this writer, which has shown that such a film can be begun; convert every subtitle before.
+
+        Args:
+            film: the one that this writer copies from, if its subtitles are to be converted.
 
         Raises:
             MediaError: one cannot be converted, and the writer is not lenient.
         """
         self._is_rehearsal = True
-        film.pass_packets()
+        if film is not None:
+            film.pass_packets()
+        self._pictures.finish()  # SVT-AV1 complains on standard error where it is not told
         self.abort()
 
     def join(self, film: FilmReader, segments: Sequence[tuple[Path, Segment]]) -> None:
@@ -223,6 +228,7 @@ class FilmWriter:
             film.pass_packets()
         with self._lock:
             self._mux_pictures(None)
+        self._pictures.finish()  # of nothing: SVT-AV1 complains on standard error where it is not told
 
     def close(self) -> None:
         """Finish the film and give it its name; after an abort, do nothing.
