@@ -91,7 +91,7 @@ async def test_through_a_server_confidence_is_left_out(colorize: Colorize, bundl
         ("old.mkv", "report.pdf", "name it so"),
         ("old.mkv", "there.html", "--force"),
         ("old.png", "report.html", "leave out --report"),
-        ("photos", "report.html", "leave out --report"),
+        ("photos", "report.html", "whose photos go to a folder"),
     ],
 )
 def test_a_report_that_cannot_be_is_refused_before_any_work(

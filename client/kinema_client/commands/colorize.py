@@ -198,11 +198,9 @@ def check_paths(source: str, target: str, *, overwrite: bool) -> None:
         MediaError: there is no input, or the output is the input, a terminal, or of another kind.
     """
     from kinema_core.media.image_sequence import check_folder, is_pattern
-    from kinema_core.media.writer import FILM_SUFFIXES
 
-    if source != PIPE and not Path(source).exists() and not is_pattern(source):
-        advice = "; numbered pictures are named as in scan_%05d.png" if set("*?") & set(source) else ""
-        raise MediaError(f"there is no {source}{advice}")
+    if source != PIPE and not is_pattern(source):
+        _check_source(source)
     if is_pattern(target):
         check_folder(target, overwrite=overwrite)
         return
@@ -211,21 +209,34 @@ def check_paths(source: str, target: str, *, overwrite: bool) -> None:
             raise MediaError("a film does not go to a terminal; pipe it on, or name a file")
         return
     is_folder = source != PIPE and Path(source).is_dir()
-    if is_folder and Path(target).suffix.lower() in FILM_SUFFIXES:
-        raise MediaError(
-            f"{source} is a folder, whose photos go to a folder, and {target} is a film; "
-            f"for a film of numbered pictures give them as in {Path(source) / 'scan_%05d.png'}"
-        )
+    if is_folder:
+        _check_folder_target(source, target)
     if not Path(target).exists():
         return
     if source != PIPE and Path(source).samefile(target):
         raise MediaError(f"{target} is the input itself, which is never replaced; give another name")
-    if is_folder and not Path(target).is_dir():
-        raise MediaError(f"{source} is a folder and {target} is a file; name a folder")
     if not is_folder and Path(target).is_dir():
         raise MediaError(f"{target} is a folder; name a file in it")
     if not is_folder and not overwrite:
         raise OutputExistsError(f"{target} is there already; give another name, or --force to replace it")
+
+
+def _check_source(source: str) -> None:
+    if not Path(source).exists():
+        advice = "; numbered pictures are named as in scan_%05d.png" if set("*?") & set(source) else ""
+        raise MediaError(f"there is no {source}{advice}")
+
+
+def _check_folder_target(source: str, target: str) -> None:
+    from kinema_core.media.writer import FILM_SUFFIXES
+
+    if Path(target).suffix.lower() in FILM_SUFFIXES:
+        raise MediaError(
+            f"{source} is a folder, whose photos go to a folder, and {target} is a film; "
+            f"for a film of numbered pictures give them as in {Path(source) / 'scan_%05d.png'}"
+        )
+    if Path(target).is_file():
+        raise MediaError(f"{source} is a folder and {target} is a file; name a folder")
 
 
 def check_report(report: Path, source: str, *, overwrite: bool) -> None:
