@@ -26,7 +26,6 @@ from kinema_core.engines.select import open_engine
 from kinema_core.frames import ColorRange, ColorTags, Matrix
 from kinema_core.pipeline import Options, colorize_photo
 from kinema_core.steering.colour_statistics import ColourStatistics
-from kinema_trainer.evaluation.photo_set import read_photo_set
 
 CHROMAS = (5, 10, 20, 30, 40, 60, 80)
 STEERED = Options(
@@ -61,6 +60,8 @@ def main() -> int:
             table.add_row(str(chroma), *(cell for difference in differences for cell in summarize(difference)))
         console.print(table)
     if options.photos is not None:
+        from kinema_trainer.evaluation.photo_set import read_photo_set
+
         photos = read_photo_set(options.photos, size=256, limit=options.limit)
         console.print(photo_table(list(photos.truths.values())))
     return 0
