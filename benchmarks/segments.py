@@ -61,8 +61,8 @@ class FlatColours:
             if number == self.break_off_at:
                 raise EngineError("breaks off")
             is_cut = cuts.is_cut(prepare_lightness(frame.luma, frame.tags, (144, 256))[0, 0])
-            colored = ColorFrame(frame.luma, chroma, chroma.copy(), frame.pts, frame.time_base, frame.tags)
-            yield Step(colored, is_cut, {"one": 1.0})
+            colored = ColorFrame(frame.luma, chroma, chroma.copy(), frame.pts, frame.time_base, frame.tags, is_cut)
+            yield Step(colored, {"one": 1.0})
 
     def colorize_photo(self, rgb: np.ndarray) -> np.ndarray:
         """Give the photograph back; no benchmark asks for it."""

@@ -124,8 +124,6 @@ class Step:
     """A frame of a film in colour, and how the film stands behind it."""
 
     frame: ColorFrame
-    is_cut: bool
-    """Whether a new shot begins with it."""
     state: State
     """What it leaves to the next frame; `state_to_bytes` writes it down for `Colorizer.import_state`."""
 
@@ -303,7 +301,7 @@ def colorize_steps(
 
 def _step(colorizer: Colorizer, prepared: Prepared, ab: F32) -> Step:
     finished = colorizer.finish(prepared, ab)
-    return Step(colorizer.compose(prepared, finished), finished.is_cut, colorizer.snapshot())
+    return Step(colorizer.compose(prepared, finished), colorizer.snapshot())
 
 
 def colorize_photo(

@@ -145,7 +145,7 @@ class ServerBackend:
             for frame in colored:
                 if stream.timings is not None:
                     _add_timings(clock, stream.timings)
-                yield Step(frame, bool(stream.is_cut), {})
+                yield Step(frame, {})
         if stream.accepted is not None:
             self.facts["Engine"] = f"{stream.accepted.engine}, {stream.accepted.precision}"
 

@@ -191,8 +191,9 @@ class _Segments:
     _state: State = field(default_factory=dict, init=False)
 
     def write(self, step: Step) -> None:
-        if self._writer is not None and _ends(self._writer.num_frames, is_cut=step.is_cut):
-            self._finish(self._writer, ends_at_cut=step.is_cut)
+        is_cut = bool(step.frame.is_cut)
+        if self._writer is not None and _ends(self._writer.num_frames, is_cut=is_cut):
+            self._finish(self._writer, ends_at_cut=is_cut)
         if self._writer is None:
             with held_ctrl_c():  # or a file would be left open
                 self._writer = self._open()
