@@ -48,8 +48,9 @@ class VideoStream:
         """Yield the new file's bytes.
 
         Raises:
-            InvalidInputError: the server refused an option or the film, and names the field.
-            ClientError: the server cannot be reached, is busy or failed, or cannot read the film.
+            InvalidInputError: the server refused an option or the film's size, and names the field.
+            MediaError: the server cannot read the film, or not write it as asked.
+            ClientError: the server cannot be reached, is busy or failed.
         """
         try:
             with held_ctrl_c():

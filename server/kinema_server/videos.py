@@ -100,7 +100,7 @@ def colorize_video(
         if film.height * film.width > max_pixels:
             size = f"{film.width}x{film.height}"
             raise InvalidInputError("chunk", f"the film's pictures must have at most {max_pixels} pixels, got {size}")
-        pictures = film.frames_with_chroma() if request.options.keep_colour else film
+        pictures = film.frames(with_chroma=request.options.keep_colour)
         colorizer = Colorizer(
             manifest,
             height=film.height,

@@ -59,11 +59,6 @@ def colored_steps(
         raise _uncolorized(film, number, on_their_way, "nothing came back for it")
 
 
-def frames_of(film: FilmReader, backend: Backend) -> Iterable[LumaFrame]:
-    """Read the film with its own chroma where colour is to be kept, else without."""
-    return film.frames_with_chroma() if backend.options.keep_colour else film
-
-
 @contextmanager
 def naming_frame(film: FilmReader, number: int, step: Step) -> Generator[None, None, None]:
     """Name the frame of `step` where there is not enough memory to write it.

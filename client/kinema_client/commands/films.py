@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from kinema_client.commands.backends import Backend
-from kinema_client.commands.colored_steps import colored_steps, frames_of, naming_frame
+from kinema_client.commands.colored_steps import colored_steps, naming_frame
 from kinema_client.commands.compare import beside_grey
 from kinema_client.commands.film_choices import FilmChoices, Outcome, open_film, open_writer
 from kinema_client.commands.film_record import notes_of
@@ -49,7 +49,7 @@ def _colorize_in_one_pass(backend: Backend, source: str, target: str, choices: F
             stack.enter_context(writer)
         progress = stack.enter_context(WorkProgress(film.name, "frames", film.num_frames))
         notes.begin(film)
-        steps = colored_steps(backend, film, frames_of(film, backend), clock=notes.clock)
+        steps = colored_steps(backend, film, film.frames(with_chroma=backend.options.keep_colour), clock=notes.clock)
         for number, step in enumerate(stack.enter_context(closing(steps))):
             with naming_frame(film, number, step), notes.clock.time("write"):
                 writer.write(beside_grey(step.frame) if choices.is_compared else step.frame)

@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from kinema_client.commands.backends import Backend
-from kinema_client.commands.colored_steps import colored_steps, frames_of, naming_frame
+from kinema_client.commands.colored_steps import colored_steps, naming_frame
 from kinema_client.commands.compare import beside_grey
 from kinema_client.commands.film_choices import FilmChoices, Outcome, open_film, open_film_writer, width_of
 from kinema_client.commands.film_record import Notes, notes_of
@@ -140,7 +140,7 @@ def _colorize_rest(
     notes.begin(film)
     segments = _Segments(work, film, choices, notes)
     try:
-        frames = _behind(kept, frames_of(film, backend), film.name)
+        frames = _behind(kept, film.frames(with_chroma=backend.options.keep_colour), film.name)
         with closing(
             colored_steps(backend, film, frames, first_number=len(kept), state=state, clock=notes.clock)
         ) as steps:

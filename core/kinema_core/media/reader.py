@@ -203,6 +203,10 @@ class FilmReader:
         for frame, pts in self._pictures():
             yield LumaFrame(self._planes.luma(frame), pts, self.time_base, self.tags)
 
+    def frames(self, *, with_chroma: bool) -> Iterator[LumaFrame]:
+        """Read the film as luma, or as `frames_with_chroma` does."""
+        return self.frames_with_chroma() if with_chroma else iter(self)
+
     def frames_with_chroma(self) -> Iterator[LumaFrame]:
         """Read the film as luma with its own chroma beside it, as `color_frames` has both."""
         for frame, pts in self._pictures():
