@@ -437,7 +437,7 @@ def other_size_in_numbers(path: Path) -> None:
     ("source", "make", "target", "choices", "message"),
     [
         ("old.mp4", cut_short, "new.mkv", {}, r"is damaged or cut short after \d+ pictures .*; copy the film again"),
-        ("old.mp4", without_index, "new.mkv", {}, "cannot be opened as a film: .*; give a complete film"),
+        ("old.mp4", without_index, "new.mkv", {}, "cannot be opened as a film: .*; copy it again"),
         ("old.ts", changing_size, "new.mkv", {}, "changes from 64x48 .* to 32x32 .* cut it there"),
         ("old.mkv", bitmap_subtitles, "new.mp4", {}, r"stream 1 of .* \(subtitle/hdmv_pgs_subtitle\).*; write .mkv"),
         (

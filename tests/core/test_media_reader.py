@@ -1,5 +1,6 @@
 """The reader's laws: Y', pts and tags as the film has them; then what it refuses."""
 
+import io
 import logging
 import subprocess
 import sys
@@ -343,8 +344,21 @@ def test_a_film_without_its_index_is_refused(tmp_path: Path) -> None:
     make_film(path, codec="libx264")
     path.write_bytes(path.read_bytes()[:5000])
 
-    with pytest.raises(MediaError, match="give a complete film"):
+    with pytest.raises(MediaError, match=r"whose index \(moov\) seems to be missing, .*; copy it again"):
         FilmReader(path)
+
+
+def test_a_matroska_film_without_its_last_bytes_is_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    make_film(path, codec="libx264", pts=[40 * number for number in range(12)])  # less than the second of grace
+    whole = path.read_bytes()
+    with FilmReader(path) as reader:
+        assert len(list(reader)) == 12
+    path.write_bytes(whole[:-1])
+
+    for source in (path, io.BytesIO(whole[:-1])):
+        with FilmReader(source) as reader, pytest.raises(MediaError, match="the container promises more"):
+            list(reader)
 
 
 CUT_SHORT = pytest.mark.parametrize(

@@ -75,6 +75,24 @@ def test_every_sound_track_is_copied_packet_by_packet(tmp_path: Path, source: st
     assert languages == (["eng", "fra"] if source != "old.avi" else [None, None])
 
 
+@pytest.mark.parametrize(
+    ("sound_codec", "target", "is_told"),
+    [("mp2", "new.mp4", True), ("mp2", "new.mkv", False), ("aac", "new.mp4", False)],
+)
+def test_sound_that_few_players_take_from_mp4_is_told(
+    sound_codec: str,
+    target: str,
+    is_told: bool,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,  # noqa: FBT001
+) -> None:
+    make_film(tmp_path / "old.mkv", codec="libx264", sounds=["eng"], sound_codec=sound_codec)
+
+    copy_film(tmp_path / "old.mkv", tmp_path / target)
+
+    assert ("sound_seldom_played index=1 codec=mp2" in caplog.text) == is_told
+
+
 def test_sound_and_pictures_keep_their_times(tmp_path: Path) -> None:
     make_film(tmp_path / "old.mp4", codec="libx264", sounds=["eng"], pts=[500 + 40 * n for n in range(12)])
 

@@ -112,12 +112,13 @@ def test_a_grey_photo_has_three_equal_channels() -> None:
         np.testing.assert_array_equal(rgb[:, :, channel], grey)
 
 
-def test_sixteen_bits_are_rounded_to_eight() -> None:
+def test_sixteen_bits_are_rounded_to_eight_which_is_told(caplog: pytest.LogCaptureFixture) -> None:
     codes = np.array([[0, 127, 129, 257, 65535, 65406, 65407]], np.uint16)
 
     rgb = decode_photo(encode(".png", codes))
 
     np.testing.assert_array_equal(rgb[0, :, 0], [0, 0, 1, 1, 255, 254, 255])
+    assert "photo_rounded name=the photo" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])

@@ -4,8 +4,11 @@ from __future__ import annotations  # Packet is generic in PyAV's stubs alone
 
 import heapq
 import logging
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 import av
@@ -16,6 +19,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from kinema_core.errors import DamagedPictureError, InvalidInputError, MediaError
+from kinema_core.media.ebml import promised_size
 from kinema_core.media.ffmpeg_errors import ffmpeg_errors
 
 _log = logging.getLogger(__name__)
@@ -26,11 +30,17 @@ PacketSink: TypeAlias = "Callable[[Packet[Stream]], None]"
 _TEXT_ART_CODECS = {"ansi", "bintext", "idf", "xbin"}
 """FFmpeg draws text files with these; somebody who names a text file has made a mistake."""
 _FILM_ADVICE = "give a complete film, such as .mp4, .mkv, .mov or .avi"
+_RECORDING_ADVICE = (
+    "it begins as an MP4 or MOV, whose index (moov) seems to be missing, as where a recording or a copy broke off; "
+    "copy it again"
+)
 _DAMAGE_ADVICE = "copy the film again, or say --lenient to leave out what cannot be decoded"
 _REPAIR_ADVICE = "copy the film again, or say --lenient to take the part that plays"
 _HIDING_CODECS = {"mpeg4", "vp8", "vp9"}
 """Their packets need not hold a picture that is shown."""
 _INDEX_ADVICE = "name the file instead of a pipe, or pipe `ffmpeg -i IN -c copy -f matroska -`"
+_START_BYTES = 4096
+"""More than any header of EBML takes."""
 _MAX_PENDING_BYTES = 1 << 28
 """How much of the other streams may come before the first picture; the whole sound of most films is less."""
 
@@ -62,8 +72,11 @@ class Demuxer:
         self.name = name
         self._is_lenient = is_lenient
         self._is_pipe = isinstance(source, str) and source.startswith("pipe:")
+        self._file = None if self._is_pipe or file_format is not None else source
+        self._start = _read_start(self._file)
+        advice = _RECORDING_ADVICE if self._start[4:8] == b"ftyp" else _FILM_ADVICE
         try:
-            with ffmpeg_errors(f"{name} cannot be opened as a film", advice=_FILM_ADVICE):
+            with ffmpeg_errors(f"{name} cannot be opened as a film", advice=advice):
                 self.container = av.open(
                     source, mode="r", format=file_format, options=options or {}, metadata_errors="replace"
                 )
@@ -250,9 +263,11 @@ class Demuxer:
         is_short = self._last_is_cut
         if self.is_mov:
             is_short |= self._num_packets < len(self.stream.index_entries)
-        elif "matroska" in self.container.format.name and self.container.duration:
+        elif "matroska" in self.container.format.name:
+            promised = promised_size(self._start)
+            is_short |= promised is not None and 0 <= _file_size(self._file) < promised
             # A second of grace: the length in the header is of the longest stream, and some muxers round it.
-            is_short |= Fraction(self.container.duration, av.time_base) > self._end_seconds + 1
+            is_short |= Fraction(self.container.duration or 0, av.time_base) > self._end_seconds + 1
         if not is_short:
             return
         if not self._is_lenient:
@@ -271,6 +286,30 @@ class Demuxer:
             return MediaError(f"{self.name}: the index of this MP4 or MOV comes after its pictures; {_INDEX_ADVICE}")
         where = f"after {self._num_pictures} pictures ({float(self._end_seconds):.2f} s)"
         return MediaError(f"{self.name} is damaged or cut short {where}: {reason}; {_REPAIR_ADVICE}")
+
+
+def _read_start(file: str | BinaryIO | None) -> bytes:
+    """Read the first bytes of a URL of the `file` protocol, or an open file, which is wound back; none if it cannot."""
+    if isinstance(file, str):
+        with suppress(OSError, ValueError), Path(file.removeprefix("file:")).open("rb") as opened:  # FFmpeg says why
+            return opened.read(_START_BYTES)
+        return b""
+    if file is None:
+        return b""
+    start = file.read(_START_BYTES)
+    file.seek(0)
+    return start
+
+
+def _file_size(file: str | BinaryIO | None) -> int:
+    """Give the size in bytes of a file that `_read_start` could read; -1 while it still grows."""
+    if isinstance(file, str):
+        return Path(file.removeprefix("file:")).stat().st_size
+    assert file is not None, "nothing is promised by a file that could not be read"
+    position = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(position)
+    return size
 
 
 def _pick_stream(container: InputContainer, name: str) -> VideoStream:

@@ -14,8 +14,8 @@ from typing import Final
 from av.video.stream import VideoStream
 
 from kinema_core.errors import OutputMismatchError
+from kinema_core.media.ebml import SEGMENT, read_element
 
-_SEGMENT: Final = b"\x18\x53\x80\x67"
 _TRACKS: Final = b"\x16\x54\xae\x6b"
 _MAX_HEADER_BYTES: Final = 1 << 20
 """Tracks come before chapters, cover art and fonts; a few hundred bytes for each sound track."""
@@ -60,19 +60,14 @@ def _find_tracks(header: bytes) -> tuple[int, int]:
     """Give where the content of Tracks begins, and its size."""
     at = 0
     while True:
-        name, start, size = _read_element(header, at)
+        name, start, size = read_element(header, at)
+        if name == SEGMENT:
+            at = start
+            continue
+        assert size is not None, "FFmpeg leaves only the sizes of a pipe's Segment and Clusters open"
         if name == _TRACKS:
             return start, size
-        at = start if name == _SEGMENT else start + size
-
-
-def _read_element(header: bytes, at: int) -> tuple[bytes, int, int]:
-    """Give an element's name, where its content begins, and its size (RFC 8794, 4 and 5)."""
-    name_size = 9 - header[at].bit_length()
-    size_at = at + name_size
-    num_bytes = 9 - header[size_at].bit_length()
-    size = int.from_bytes(header[size_at : size_at + num_bytes], "big") & ((1 << 7 * num_bytes) - 1)
-    return header[at:size_at], size_at + num_bytes, size
+        at = start + size
 
 
 def _display_size(shape: tuple[int, int], aspect: Fraction, max_width: int, max_height: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Photos in and out, as 8-bit sRGB."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import check_size
 from kinema_core.media.output_file import PartialFile
 from kinema_core.media.photo_header import is_cut_png, read_photo_size
+
+_log = logging.getLogger(__name__)
 
 PHOTO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """What photos are read from and written to."""
@@ -147,6 +150,7 @@ def _decode(encoded: NDArray[np.uint8], flags: int) -> NDArray[np.generic] | Non
 
 def _to_8_bit(pixels: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint16:
+        _log.warning("photo_rounded name=%s advice='16 bits a sample become 8, which is what comes out'", name)
         return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 / 255 = 257
     if pixels.dtype != np.uint8:
         raise MediaError(f"{name} has samples of {pixels.dtype}; save it with 8 or 16 bit")

@@ -22,6 +22,8 @@ _OWN_TAGS = {"compatible_brands", "duration", "encoder", "major_brand", "minor_v
 """What the new container says itself."""
 _OWN_TAG_STEMS = ("bps", "number_of_", "_statistics_", "duration-")
 """Matroska's counts of the old streams."""
+_PLAYED_IN_MP4 = {"aac", "ac3", "alac", "eac3", "mp3", "opus"}
+"""Sound that most players play from MP4; FFmpeg puts more there."""
 _DEFAULT_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _COVER_SUFFIXES = {"bmp": "bmp", "mjpeg": "jpg", "png": "png"}
 """Codecs of cover art that MP4 holds, with the suffix of such a file."""
@@ -57,6 +59,7 @@ class StreamCopies:
         self._last_times: dict[int, tuple[int, int]] = {}
         """dts and end of each stream's last packet."""
         self._is_lenient = is_lenient
+        self._level = logging.DEBUG if is_told else logging.WARNING
         for stream in reader.other_streams:
             reason = self._add(stream, container)
             if reason is None:
@@ -67,9 +70,8 @@ class StreamCopies:
                     f"stream {stream.index} of {reader.name} ({kind}) cannot be carried over: {reason}; "
                     "write .mkv, which holds most streams, or say --lenient to leave it out"
                 )
-            level = logging.DEBUG if is_told else logging.WARNING
             _log.log(
-                level, "stream_not_copied index=%d kind=%s reason='%s' advice='.mkv holds most streams'",
+                self._level, "stream_not_copied index=%d kind=%s reason='%s' advice='.mkv holds most streams'",
                 stream.index, kind, reason,
             )  # fmt: skip
 
@@ -152,6 +154,11 @@ class StreamCopies:
         copy.metadata.update(copied_metadata(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
+        if stream.type == "audio" and container.format.name == "mp4" and _codec_name(stream) not in _PLAYED_IN_MP4:
+            _log.log(
+                self._level, "sound_seldom_played index=%d codec=%s advice='few players take it from MP4; write .mkv'",
+                stream.index, _codec_name(stream),
+            )  # fmt: skip
         return None
 
     def _add_cover_art(self, stream: Stream, container: OutputContainer) -> str | None:
