@@ -244,8 +244,9 @@ def facts_of(path: Path) -> dict[str, Any]:
         ("old.mkv", {"pix_fmt": "gray", "pts": SIX}),
         ("old.mkv", {"pix_fmt": "gray10le", "pts": SIX}),
         ("old.mkv", {"pix_fmt": "yuv420p10le", "pts": SIX}),
+        ("old.mkv", {"has_marks": False, "options": {"field_order": "tt"}, "pts": SIX}),
     ],
-    ids=["H.264", "gray", "gray10le", "10 bit"],
+    ids=["H.264", "gray", "gray10le", "10 bit", "marked by the container alone"],
 )
 @pytest.mark.parametrize("mode", [Deinterlace.AUTO, Deinterlace.ON])
 def test_fields_become_whole_pictures_one_for_one(
@@ -262,6 +263,27 @@ def test_fields_become_whole_pictures_one_for_one(
     for old, new in zip(pictures_before[1:-1], pictures[1:-1], strict=True):
         np.testing.assert_array_equal(new[0][::2], old[0][::2])  # the first field is kept
         assert combing(new[0]) < combing(old[0]) / 4
+
+
+def test_the_container_tells_which_field_is_first(tmp_path: Path) -> None:
+    recipe: dict[str, Any] = {"is_moving": True, "is_interlaced": True, "has_marks": False, "pts": SIX}
+    before = make_film(tmp_path / "old.mkv", options={"field_order": "bb"}, **recipe)
+
+    colorize(tmp_path / "old.mkv", tmp_path / "new.mkv")
+
+    for old, new in zip(before[1:-1], read_film(tmp_path / "new.mkv")[1][1:-1], strict=True):
+        np.testing.assert_array_equal(new[0][1::2], old[0][1::2])
+
+
+def test_marks_of_the_pictures_go_before_the_container(tmp_path: Path) -> None:
+    """Of H.264, which marks every picture; x264 marks these as whole ones."""
+    recipe: dict[str, Any] = H264 | {"is_moving": True, "options": {"field_order": "tt", "crf": "0"}, "pts": SIX}
+    before = make_film(tmp_path / "old.mkv", **recipe)
+
+    colorize(tmp_path / "old.mkv", tmp_path / "new.mkv")
+
+    for old, new in zip(before, read_film(tmp_path / "new.mkv")[1], strict=True):
+        np.testing.assert_array_equal(new[0], old[0])
 
 
 def test_pictures_that_are_not_marked_as_interlaced_stay_as_they_are(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Recipe:
     is_telecined: bool = False
     """Whether four frames of film are spread over the fields of five pictures (3:2 pulldown)."""
     is_interlaced: bool = False
+    has_marks: bool = True
+    """Whether pictures of two fields say so themselves."""
     """Whether every other line is of a later time, and the pictures say so; some encoders need `options`, too."""
 
 
@@ -95,9 +97,8 @@ def make_film(path: Path, **recipe: Any) -> list[list[NDArray[Any]]]:
             picture.pts, picture.time_base = pts, wanted.time_base
             picture.duration = 1 if len(wanted.pts) < 2 else wanted.pts[1] - wanted.pts[0]
             pictures.append(planes)
-            container.mux(
-                video.encode(_marked_as_fields(picture) if wanted.is_interlaced or wanted.is_telecined else picture)
-            )
+            is_marked = wanted.has_marks and (wanted.is_interlaced or wanted.is_telecined)
+            container.mux(video.encode(_marked_as_fields(picture) if is_marked else picture))
         container.mux(video.encode(None))
     return pictures
 

@@ -84,7 +84,7 @@ def test_sound_that_few_players_take_from_mp4_is_told(
     target: str,
     is_told: bool,
     tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,  # noqa: FBT001
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     make_film(tmp_path / "old.mkv", codec="libx264", sounds=["eng"], sound_codec=sound_codec)
 

@@ -18,7 +18,7 @@ from kinema_core.errors import InvalidInputError, MediaError
 from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, check_size
 from kinema_core.media.color_tags import read_tags
 from kinema_core.media.decoded_planes import PlaneTaker
-from kinema_core.media.deinterlacer import Deinterlace, deinterlace
+from kinema_core.media.deinterlacer import Deinterlace, deinterlace, read_field_order
 from kinema_core.media.demuxer import Demuxer, PacketSink
 from kinema_core.media.image_sequence import ImageSequence, find_sequence
 
@@ -251,7 +251,8 @@ class FilmReader:
             raise InvalidInputError("film", "can be read once; open it again to read it again")
         self._demuxer.release()
         unchanged = map(self._check_unchanged, itertools.chain([first], self._decoded))
-        for frame in deinterlace(unchanged, mode=self._deinterlace, name=self.name):
+        order = read_field_order(self._demuxer.stream.codec_context)
+        for frame in deinterlace(unchanged, mode=self._deinterlace, name=self.name, field_order=order):
             yield frame, self._next_pts(frame)
 
     def _next_pts(self, frame: av.VideoFrame) -> int:
