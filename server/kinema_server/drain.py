@@ -57,40 +57,43 @@ class DrainableStream:
     """One stream of frames, as far as the drain is concerned."""
 
     def __init__(self) -> None:
-        self._told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_told = False
+        self._waiting: asyncio.Timeout | None = None
         self.is_cut_short = False
         """Whether `frames` ended because of the drain, and not by themselves."""
 
     def tell(self) -> None:
         """Let it take nothing more."""
-        if not self._told.done():
-            self._told.set_result(None)
+        self._is_told = True
+        if self._waiting is not None:
+            self._waiting.reschedule(0)  # long ago, so at once
 
     async def before_drain(self, coming: Awaitable[T]) -> T:
-        """Wait for something, but not into the drain.
+        """Wait for something, but not into the drain; one at a time.
 
         Raises:
             DrainingError: the drain began first.
         """
-        waiting = asyncio.ensure_future(coming)
+        waiting = asyncio.timeout(0 if self._is_told else None)
         try:
-            await asyncio.wait((waiting, self._told), return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                raise DrainingError("this server is being stopped; another one takes the stream")
-            return waiting.result()
+            async with waiting:
+                self._waiting = waiting
+                return await coming
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            raise DrainingError("this server is being stopped; another one takes the stream") from None
         finally:
-            if not waiting.done():
-                waiting.cancel()
-                await asyncio.wait((waiting,))
+            self._waiting = None
 
     async def frames(self, coming: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """Yield what comes until the drain begins."""
-        try:
-            while not self._told.done():
+        while not self._is_told:
+            try:
                 frame = await self.before_drain(anext(coming, None))
-                if frame is None:
-                    return
-                yield frame
-        except DrainingError:
-            pass
+            except DrainingError:
+                break
+            if frame is None:
+                return
+            yield frame
         self.is_cut_short = True
