@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
+_ELSEWHERE: Final = (ServerUnavailableError, ServerBusyError)
+"""What another server, or the same one a little later, may not say."""
 
 
 class ColorStream(Generic[FrameT]):
@@ -145,15 +147,16 @@ class ColorStream(Generic[FrameT]):
             if self._first is None:
                 self._end()
                 return None
-            self._open_in_time(ServerDrainingError)
+            self._open_in_time((ServerDrainingError,))
         while True:
             try:
                 response = self._receive()
             except grpc.RpcError as error:
                 # With an answer the server took a state along that nobody has: going on would change the colours.
-                if self._is_answered or not isinstance(self._error_of(error), ServerUnavailableError):
+                is_away = isinstance(self._error_of(error), ServerUnavailableError)
+                if self._is_answered or not is_away or not self._may_try_again_after(_FIRST_PAUSE_SECONDS):
                     raise
-                self._open_in_time(ServerUnavailableError, ServerBusyError)
+                self._open_in_time(_ELSEWHERE)
                 continue
             match response.WhichOneof("message"):
                 case "frame":
@@ -161,7 +164,7 @@ class ColorStream(Generic[FrameT]):
                 case "draining":
                     self._leave(response.draining)
                     if not self._outbox.is_done():
-                        self._open_in_time(ServerUnavailableError, ServerBusyError)
+                        self._open_in_time(_ELSEWHERE)
                         continue
                 case "summary" if not self._outbox.num_unanswered:
                     self._hang_up(convert.summary_from_proto(response.summary))
@@ -170,10 +173,8 @@ class ColorStream(Generic[FrameT]):
             self._end()
             return None
 
-    def _open_in_time(self, *worth_waiting: type[Exception]) -> None:
+    def _open_in_time(self, worth_waiting: tuple[type[Exception], ...]) -> None:
         """Open a call; where these are the errors, again and again until the time is over."""
-        if self._until is None:
-            self._until = time.monotonic() + self._resume_seconds
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -184,15 +185,21 @@ class ColorStream(Generic[FrameT]):
                     logger.warning("resume_token_refused", extra={"target": self._target, "reason": error.reason})
                     self._token = b""
                     continue
+                if isinstance(error, ServerDrainingError):
+                    worth_waiting = _ELSEWHERE
                 retry_seconds = (error.retry_seconds or 0) if isinstance(error, ServerBusyError) else 0
                 seconds = max(pause * random.uniform(0.5, 1), retry_seconds)  # noqa: S311 - so that not all come at once
-                if not isinstance(error, worth_waiting) or time.monotonic() + seconds > self._until:
-                    raise
-                if self._closing.wait(seconds):
+                if not isinstance(error, worth_waiting) or not self._may_try_again_after(seconds):
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:
                 return
+
+    def _may_try_again_after(self, seconds: float) -> bool:
+        """Wait; False where the time is over, or the stream is closed."""
+        if self._until is None:
+            self._until = time.monotonic() + self._resume_seconds
+        return time.monotonic() + seconds <= self._until and not self._closing.wait(seconds)
 
     def _open(self) -> None:
         assert self._first is not None
@@ -239,7 +246,7 @@ class ColorStream(Generic[FrameT]):
 
     def _leave(self, draining: pb.Draining) -> None:
         """Take from a server that is being stopped what another needs."""
-        self._token = draining.resume_token
+        self._token, self._until = draining.resume_token, None
         try:
             self._hang_up(convert.summary_from_proto(draining.summary))
         except grpc.RpcError:

@@ -82,6 +82,12 @@ def is_ready(admin_port: int) -> bool:
     return text.count("::health_flags::healthy") == text.count("::health_flags::") > 0
 
 
+def test_the_config_is_one_that_envoy_understands_as_it_lies_there(envoy: str) -> None:
+    checked = subprocess.run([envoy, "--mode", "validate", "-c", str(CONFIG)], capture_output=True, check=False)
+
+    assert checked.returncode == 0, checked.stderr
+
+
 def test_streams_are_spread_and_move_when_a_server_is_stopped(envoy: str, secret: Path, tmp_path: Path) -> None:
     films = [moving_film(seed) for seed in range(NUM_STREAMS)]
     are_under_way = threading.Barrier(NUM_STREAMS + 1, timeout=60)

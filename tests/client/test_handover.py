@@ -295,3 +295,32 @@ async def test_the_asyncio_client_goes_on_too(secret: Path) -> None:
 
     check_same(colored, colorized_at_once(film, Options()))
     assert (stream.num_resumed, stream.num_restarted) == (1, 0)
+
+
+def test_a_stream_that_begins_at_a_server_being_stopped_begins_elsewhere(secret: Path) -> None:
+    film = moving_film()
+    with servers(2, secret) as several, Client(target_of(several)) as kinema:
+        several[0].running.drain.has_begun = True
+        colored = [list(kinema.colorize_frames(film)) for _ in range(4)]  # round robin comes by it
+        num_refused = sample(several[0], "kinema_calls_total", method="ColorizeFrames", code="UNAVAILABLE")
+
+    assert num_refused > 0
+    for each in colored:
+        check_same(each, colorized_at_once(film, Options()))
+
+
+def test_a_server_that_is_lost_without_a_word_fails_its_streams_behind_what_was_answered(secret: Path) -> None:
+    engine = FakeEngine()
+    with ExitStack() as stack:
+        cut_off = Settings(port=0, credits=3, grace_seconds=0, resume_secret=secret)
+        lost = stack.enter_context(stoppable_server(engine, cut_off))
+        kinema = stack.enter_context(Client(lost.running.address, resume_seconds=1))
+        stream = kinema.colorize_frames(moving_film())
+        colored = [stream.read() for _ in range(3)]
+        engine.gate.clear()
+        lost.stop()
+        stack.callback(engine.gate.set)
+        with pytest.raises(ServerUnavailableError):
+            colored.extend(iter(stream.read, None))
+
+    check_same([f for f in colored if f is not None], colorized_at_once(moving_film(), Options())[: len(colored)])
