@@ -244,7 +244,7 @@ async def open_gate_when_not_serving(health: Any, engine: FakeEngine) -> bool:
     return bool(status == health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
-async def test_a_client_that_reads_nothing_keeps_a_server_no_longer_than_its_grace(settings: Settings) -> None:
+async def test_a_frame_that_is_never_done_keeps_a_server_no_longer_than_its_grace(settings: Settings) -> None:
     started = 0.0
     large = replace(settings, grace_seconds=0.5)
     with_engine = FakeEngine()
