@@ -28,7 +28,7 @@ from kinema_client.errors import (
     ServerUnavailableError,
     error_from_rpc,
 )
-from kinema_client.outbox import Outbox
+from kinema_client.outbox import Outbox, Sent
 from kinema_core.ctrl_c import held_ctrl_c
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import LumaFrame
@@ -234,12 +234,16 @@ class ColorStream(Generic[FrameT]):
             raise ProtocolError("the server ended a stream without a summary")
         return response
 
-    def _take(self, answer: pb.ColorFrame) -> FrameT:
-        sent = self._outbox.answered(answer.seq)
+    def _next_sent(self, seq: int) -> Sent:
+        sent = self._outbox.answered(seq)
         if sent is None:
-            raise ProtocolError(f"the server answered frame {answer.seq}, which is not the one that is next")
+            raise ProtocolError(f"the server answered frame {seq}, which is not the one that is next")
         self._is_answered, self._until = True, None
         self._num_answered += 1
+        return sent
+
+    def _take(self, answer: pb.ColorFrame) -> FrameT:
+        sent = self._next_sent(answer.seq)
         self.timings = convert.timings_from_proto(answer.timings, time.perf_counter() - sent.time)
         self.is_cut = answer.shot_cut
         return self._form.read(answer, sent.frame)
