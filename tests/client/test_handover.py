@@ -17,6 +17,7 @@ from kinema_client.choices import Choices
 from kinema_core.bundle import Bundle, Manifest, load_bundle
 from kinema_core.engines.engine import Engine
 from kinema_core.engines.select import open_engine
+from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, LumaFrame
 from kinema_core.pipeline import Colorizer, Options
 from kinema_core.steering.colour_statistics import ColourStatistics
@@ -324,3 +325,9 @@ def test_a_server_that_is_lost_without_a_word_fails_its_streams_behind_what_was_
             colored.extend(iter(stream.read, None))
 
     check_same([f for f in colored if f is not None], colorized_at_once(moving_film(), Options())[: len(colored)])
+
+
+@pytest.mark.parametrize("seconds", [-1, 901, float("nan")])
+def test_a_time_to_look_for_a_server_that_makes_no_sense_is_refused(seconds: float) -> None:
+    with pytest.raises(InvalidInputError, match="resume_seconds"):
+        Client("localhost:1", resume_seconds=seconds)

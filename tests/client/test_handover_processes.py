@@ -23,7 +23,7 @@ from tests.client.test_handover import check_same, colorized_at_once, moving_fil
 from tests.core.tiny_models import tiny_bundle
 
 NUM_STREAMS = 16
-NUM_FRAMES = 40
+NUM_FRAMES = 24
 PAUSE_SECONDS = 0.01
 """Between a stream's frames: the signal comes in the middle."""
 
@@ -64,7 +64,7 @@ def test_sigterm_under_sixteen_streams_loses_and_doubles_nothing(secret: Path, t
     model = tmp_path / "model"
     tiny_bundle(model)
     films = [moving_film(seed, NUM_FRAMES) for seed in range(NUM_STREAMS)]
-    are_under_way = threading.Barrier(NUM_STREAMS + 1, timeout=60)
+    are_under_way = threading.Barrier(NUM_STREAMS + 1, timeout=120)
 
     with ExitStack() as stack:
         processes = [stack.enter_context(serving(model, secret)) for _ in range(2)]
