@@ -25,9 +25,11 @@ Frames = Iterable[LumaFrame] | AsyncIterable[LumaFrame]
 class AsyncClient:
     """Talk to the server at `target`, `host:port`. Use it by `async with`; it connects with the first call."""
 
-    def __init__(self, target: str, *, tls: Tls | None = None, api_key: str | None = None) -> None:
+    def __init__(
+        self, target: str, *, tls: Tls | None = None, api_key: str | None = None, resume_seconds: float = 30.0
+    ) -> None:
         """Note where the server is; arguments and errors are those of Client."""
-        self._client = Client(target, tls=tls, api_key=api_key)
+        self._client = Client(target, tls=tls, api_key=api_key, resume_seconds=resume_seconds)
 
     async def __aenter__(self) -> Self:
         self._client.__enter__()
@@ -97,6 +99,16 @@ class AsyncColorStream(Generic[FrameT]):
     def summary(self) -> Summary | None:
         """Known once the stream has ended."""
         return self._stream.summary
+
+    @property
+    def num_resumed(self) -> int:
+        """How often another server went on with the stream, as if nothing had been."""
+        return self._stream.num_resumed
+
+    @property
+    def num_restarted(self) -> int:
+        """How often another went on that could not use the state: smoothing over time began anew there."""
+        return self._stream.num_restarted
 
     def __aiter__(self) -> Self:
         return self

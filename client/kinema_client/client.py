@@ -24,6 +24,8 @@ ResponseT = TypeVar("ResponseT")
 
 MAX_MESSAGE_BYTES = 3 * MAX_SIDE**2 + 64 * 1024
 """The largest picture that Kinema knows, as RGB, and room for its envelope."""
+MAX_RESUME_SECONDS = 15 * 60
+"""A server's token is good for no longer."""
 _PIECE_BYTES = 1 << 18
 """How much of a film's file is sent in one message."""
 
@@ -38,20 +40,27 @@ class Client:
     Threads may share it; each stream belongs to one of them.
     """
 
-    def __init__(self, target: str, *, tls: Tls | None = None, api_key: str | None = None) -> None:
+    def __init__(
+        self, target: str, *, tls: Tls | None = None, api_key: str | None = None, resume_seconds: float = 30.0
+    ) -> None:
         """Note where the server is.
 
         Args:
             target: `host:port`; or `dns:///host:port`, which spreads the calls over all servers of that name.
             tls: how to encrypt; None for no encryption.
             api_key: for a server that asks for one; sent on encrypted connections only.
+            resume_seconds: how long a stream whose server is being stopped looks for another, before it fails.
 
         Raises:
-            InvalidInputError: no target, a key without encryption, or files for `tls` that cannot be read.
+            InvalidInputError: no target, a time out of range, a key without encryption, or files for `tls` that cannot
+                be read.
         """
         if not target:
             raise InvalidInputError("target", "must be the server's host:port, got nothing")
+        if not 0 <= resume_seconds <= MAX_RESUME_SECONDS:
+            raise InvalidInputError("resume_seconds", f"must be 0 to {MAX_RESUME_SECONDS}, got {resume_seconds}")
         self.target = target
+        self._resume_seconds = resume_seconds
         self._credentials = credentials_for(tls, api_key)
         self._open_stub: pb_grpc.ColorizerStub | None = None
         self._streams: set[ColorStream[Any] | VideoStream] = set()
@@ -150,13 +159,24 @@ class Client:
             raise error_from_rpc(error, self.target) from error
 
     def _stream(self, frames: Iterable[LumaFrame], form: convert.Form[FrameT], choices: Choices) -> ColorStream[FrameT]:
-        stream = ColorStream(self._stub, frames, form, choices, self.target, self._streams.discard)
+        stream = ColorStream(
+            self._stub,
+            frames,
+            form,
+            choices,
+            self.target,
+            self._streams.discard,
+            resume_seconds=self._resume_seconds,
+        )
         self._streams.add(stream)
         return stream
 
 
 def _channel_options(target: str) -> list[tuple[str, int | str]]:
-    options: list[tuple[str, int | str]] = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    options: list[tuple[str, int | str]] = [
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_reconnect_backoff_ms", 5000),  # else two minutes, in which no stream could go on
+    ]
     if target.startswith(("dns:", "ipv4:", "ipv6:")):  # names that may stand for several servers
         options.append(("grpc.lb_policy_name", "round_robin"))
     if target.startswith(("localhost:", "127.", "[::1]:")):

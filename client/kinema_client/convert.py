@@ -41,8 +41,10 @@ class Form(Generic[FrameT]):
     read: Callable[[pb.ColorFrame, LumaFrame], FrameT]
 
 
-def config_to_proto(first: LumaFrame, form: Form[FrameT], choices: Choices) -> pb.ColorizeFramesRequest:
-    """Describe a stream of frames like `first`.
+def config_to_proto(
+    first: LumaFrame, form: Form[FrameT], choices: Choices, resume_token: bytes = b""
+) -> pb.ColorizeFramesRequest:
+    """Describe a stream of frames like `first`; with a token, one that goes on.
 
     Raises:
         InvalidInputError: a choice does not fit the wire, or frames without chroma are to keep their colour; what is
@@ -64,6 +66,7 @@ def config_to_proto(first: LumaFrame, form: Form[FrameT], choices: Choices) -> p
         saturation=choices.get("saturation"),
         working_size=_uint32("working_size", choices.get("working_size", 0)),
         steering=_steering_to_proto(choices),
+        resume_token=resume_token,
     )
     time_base = first.time_base
     if 0 < time_base.numerator < 2**32 and time_base.denominator < 2**32:  # else it is left out: nothing depends on it

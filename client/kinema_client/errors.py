@@ -8,6 +8,7 @@ KinemaError (kinema_core.errors)
 ├── KeptWorkError                 what an interrupted film has kept is of another job, or in use
 └── ClientError
     ├── ServerUnavailableError    nothing answers there, or it went away
+    │   └── ServerDrainingError   it is being stopped, and another is to take the call
     ├── AccessDeniedError         the server wants a key, or another one
     ├── ServerBusyError           the server has no place for another stream or photograph now
     ├── ServerFailedError         the server, or its model, failed
@@ -45,6 +46,10 @@ class ServerUnavailableError(ClientError):
     """Nothing answers there, or it went away."""
 
 
+class ServerDrainingError(ServerUnavailableError):
+    """The server is being stopped, and another is to take the call."""
+
+
 class AccessDeniedError(ClientError):
     """The server wants a key, or another one."""
 
@@ -71,7 +76,8 @@ class ProtocolError(ClientError):
 _INVALID: Final = {"FRAME_ORDER": FrameOrderError, "UNKNOWN_MODEL": UnknownModelError}
 """What was wrong, by the reason that the server gives; all else is plain InvalidInputError."""
 
-_FAILED: Final[Mapping[grpc.StatusCode, tuple[type[ClientError], str]]] = {
+_FAILED: Final[Mapping[str | grpc.StatusCode, tuple[type[ClientError], str]]] = {
+    "DRAINING": (ServerDrainingError, "the server at {target} takes nothing new: {details}"),
     grpc.StatusCode.UNAVAILABLE: (
         ServerUnavailableError,
         "no Kinema server answers at {target} ({details}); start one with `kinema serve`, or check the address",
@@ -82,7 +88,7 @@ _FAILED: Final[Mapping[grpc.StatusCode, tuple[type[ClientError], str]]] = {
     ),
     grpc.StatusCode.UNIMPLEMENTED: (ProtocolError, "what answers at {target} does not offer this: {details}"),
 }
-"""By status, where the server gives no reason that is known."""
+"""By the reason that the server gives, else by status."""
 
 
 def error_from_rpc(error: grpc.RpcError, target: str) -> KinemaError:
@@ -106,7 +112,9 @@ def error_from_rpc(error: grpc.RpcError, target: str) -> KinemaError:
     if code in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}:
         # Of gRPC itself, as a rule: a message is larger than the server takes.
         return InvalidInputError("request", f"{target} does not take it: {details}")
-    failure, message = _FAILED.get(code, (ServerFailedError, "the server at {target} failed ({code}): {details}"))
+    failure, message = _FAILED.get(reason) or _FAILED.get(
+        code, (ServerFailedError, "the server at {target} failed ({code}): {details}")
+    )
     return failure(message.format(target=target, code=code.name, details=details))
 
 

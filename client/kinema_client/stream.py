@@ -1,15 +1,17 @@
 """One stream of frames, as its caller sees it: frames in, the same frames in colour out.
 
 Two threads share it: the caller's reads the answers, one of gRPC's iterates the caller's frames and sends them.
+
+A stream outlives its server. One that is being stopped hands out a token, with which another goes on behind the last
+answer; what was sent and not answered is sent again.
 """
 
-import itertools
+import logging
+import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Generic, Self
+from typing import Any, Final, Generic, Self
 
 import grpc
 
@@ -19,10 +21,24 @@ from kinema_client import convert
 from kinema_client.answers import Accepted, Summary, Timings
 from kinema_client.choices import Choices
 from kinema_client.convert import FrameT
-from kinema_client.errors import ProtocolError, error_from_rpc
+from kinema_client.errors import (
+    ProtocolError,
+    ServerBusyError,
+    ServerDrainingError,
+    ServerUnavailableError,
+    error_from_rpc,
+)
+from kinema_client.outbox import Outbox, Sent
 from kinema_core.ctrl_c import held_ctrl_c
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import LumaFrame
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+_ELSEWHERE: Final = (ServerUnavailableError, ServerBusyError)
+"""What another server, or the same one a little later, may not say."""
 
 
 class ColorStream(Generic[FrameT]):
@@ -40,25 +56,42 @@ class ColorStream(Generic[FrameT]):
         choices: Choices,
         target: str,
         on_close: Callable[["ColorStream[Any]"], None],
+        *,
+        resume_seconds: float,
     ) -> None:
         self.accepted: Accepted | None = None
-        """What the server really uses; None before the first frame came back."""
+        """What the server that has the stream really uses; None before the first frame came back."""
         self.timings: Timings | None = None
         """Where the time of the frame that came back last went."""
         self.is_cut: bool | None = None
         """Whether a new shot begins with the frame that came back last."""
         self.summary: Summary | None = None
         """Known once the stream has ended."""
+        self.num_resumed = 0
+        """How often another server went on with the stream, as if nothing had been."""
+        self.num_restarted = 0
+        """How often another went on that could not use the state: smoothing over time began anew there."""
         self.is_closed = False
         self._stub = stub
-        self._frames = _Frames(frames)
+        self._outbox = Outbox(frames)
+        self._first: LumaFrame | None = None
         self._form = form
         self._choices = choices
         self._target = target
         self._on_close = on_close
         self._responses: Any = None
         """The call: an iterator of responses that can be cancelled."""
-        self._on_their_way: deque[_Sent] = deque()
+        self._resume_seconds = resume_seconds
+        self._until: float | None = None
+        """When to give up; None while all goes well."""
+        self._token = b""
+        """The state that the present call began with, or the next one will."""
+        self._num_answered = 0
+        self._is_answered = False
+        """Whether the present call has given an answer, so that its state is not `_token` any more."""
+        self._done = Summary(num_frames=0, num_cuts=0)
+        """What the calls did that are over."""
+        self._closing = threading.Event()
 
     def __iter__(self) -> Generator[FrameT, None, None]:
         """Yield the frames; leaving the loop closes the stream. Raises what `read` raises."""
@@ -74,7 +107,7 @@ class ColorStream(Generic[FrameT]):
         Raises:
             InvalidInputError: the server refused the stream or a frame, and names the field; or the caller's frames
                 are not all alike.
-            ClientError: the server cannot be reached, is busy or failed.
+            ClientError: the server cannot be reached, is busy or failed, and no other took the stream in time.
         """
         if self.is_closed:
             return None
@@ -94,12 +127,12 @@ class ColorStream(Generic[FrameT]):
         if self.is_closed:
             return
         self.is_closed = True
+        self._closing.set()
         with held_ctrl_c():
-            self._frames.stop()
+            self._outbox.stop()
             if self._responses is not None:
                 self._responses.cancel()
-            self._frames.wait_until_left()
-        self._on_their_way.clear()
+            self._outbox.wait_until_left()
         self._on_close(self)
 
     def __enter__(self) -> Self:
@@ -110,44 +143,89 @@ class ColorStream(Generic[FrameT]):
 
     def _next(self) -> FrameT | None:
         if self._responses is None:
-            first = self._frames.take()
-            if first is None:
-                self._end(Summary(num_frames=0, num_cuts=0))
+            self._first = self._outbox.first()
+            if self._first is None:
+                self._end()
                 return None
-            self._open(first)
-        response = self._receive()
-        match response.WhichOneof("message"):
-            case "frame":
-                return self._take(response.frame)
-            case "summary" if not self._on_their_way:
-                with held_ctrl_c(self._responses.cancel):
-                    next(self._responses, None)  # or the server would take the end for a client that left
-                self._end(convert.summary_from_proto(response.summary))
-                return None
-            case kind:
-                raise ProtocolError(f"the server sent {kind} with {len(self._on_their_way)} frames unanswered")
+            self._open_in_time((ServerDrainingError,))
+        while True:
+            try:
+                response = self._receive()
+            except grpc.RpcError as error:
+                # With an answer the server took a state along that nobody has: going on would change the colours.
+                is_away = isinstance(self._error_of(error), ServerUnavailableError)
+                if self._is_answered or not is_away or not self._may_try_again_after(_FIRST_PAUSE_SECONDS):
+                    raise
+                self._open_in_time(_ELSEWHERE)
+                continue
+            match response.WhichOneof("message"):
+                case "frame":
+                    return self._take(response.frame)
+                case "draining":
+                    self._leave(response.draining)
+                    if not self._outbox.is_done():
+                        self._open_in_time(_ELSEWHERE)
+                        continue
+                case "summary" if not self._outbox.num_unanswered:
+                    self._hang_up(convert.summary_from_proto(response.summary))
+                case kind:
+                    raise ProtocolError(f"the server sent {kind} with {self._outbox.num_unanswered} frames unanswered")
+            self._end()
+            return None
 
-    def _open(self, first: LumaFrame) -> None:
-        config = convert.config_to_proto(first, self._form, self._choices)
+    def _open_in_time(self, worth_waiting: tuple[type[Exception], ...]) -> None:
+        """Open a call; where these are the errors, again and again until the time is over."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                self._open()
+            except grpc.RpcError as raised:
+                error = self._error_of(raised)
+                if self._token and isinstance(error, InvalidInputError) and error.field == "config.resume_token":
+                    logger.warning("resume_token_refused", extra={"target": self._target, "reason": error.reason})
+                    self._token = b""
+                    continue
+                if isinstance(error, ServerDrainingError):
+                    worth_waiting = _ELSEWHERE
+                retry_seconds = (error.retry_seconds or 0) if isinstance(error, ServerBusyError) else 0
+                seconds = max(pause * random.uniform(0.5, 1), retry_seconds)  # noqa: S311 - so that not all come at once
+                if not isinstance(error, worth_waiting) or not self._may_try_again_after(seconds):
+                    raise
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                return
+
+    def _may_try_again_after(self, seconds: float) -> bool:
+        """Wait; False where the time is over, or the stream is closed."""
+        if self._until is None:
+            self._until = time.monotonic() + self._resume_seconds
+        return time.monotonic() + seconds <= self._until and not self._closing.wait(seconds)
+
+    def _open(self) -> None:
+        assert self._first is not None
+        config = convert.config_to_proto(self._first, self._form, self._choices, self._token)
+        requests = self._requests(config, self._outbox.begin_call())
         with held_ctrl_c():
-            self._responses = self._stub.ColorizeFrames(self._requests(config, first))
+            self._responses = self._stub.ColorizeFrames(requests)
+            if self.is_closed:  # meanwhile, by another thread
+                self._responses.cancel()
+        self._is_answered = False
         response = self._receive()
         if response.WhichOneof("message") != "accepted":
             raise ProtocolError("the server answered a stream's config with something else than accepted")
         self.accepted = convert.accepted_from_proto(response.accepted, config.config)
-        self._frames.grant(self.accepted.credits)
+        if response.accepted.resumed:
+            self.num_resumed += 1
+        elif self._num_answered:
+            self.num_restarted += 1
+            logger.warning("smoothing_begins_anew", extra={"target": self._target, "frame": self._num_answered})
+        self._outbox.grant(self.accepted.credits)
 
-    def _requests(self, config: pb.ColorizeFramesRequest, first: LumaFrame) -> Iterator[pb.ColorizeFramesRequest]:
-        """Yield what is to be sent, as credits allow; iterated on a thread of gRPC's."""
+    def _requests(self, config: pb.ColorizeFramesRequest, call: int) -> Iterator[pb.ColorizeFramesRequest]:
+        """Yield what is to be sent in a call; iterated on a thread of gRPC's."""
         yield config
-        for seq in itertools.count():
-            if not self._frames.wait_for_credit():
-                return
-            frame = self._frames.take(like=first) if seq else first
-            if frame is None:
-                return
-            self._on_their_way.append(_Sent(seq, frame, time.perf_counter()))
-            yield convert.frame_to_proto(seq, frame, self._choices)
+        for sent in self._outbox.frames_for(call):
+            yield convert.frame_to_proto(sent.seq, sent.frame, self._choices)
 
     def _receive(self) -> pb.ColorizeFramesResponse:
         with held_ctrl_c(self._responses.cancel):
@@ -156,87 +234,39 @@ class ColorStream(Generic[FrameT]):
             raise ProtocolError("the server ended a stream without a summary")
         return response
 
+    def _next_sent(self, seq: int) -> Sent:
+        sent = self._outbox.answered(seq)
+        if sent is None:
+            raise ProtocolError(f"the server answered frame {seq}, which is not the one that is next")
+        self._is_answered, self._until = True, None
+        self._num_answered += 1
+        return sent
+
     def _take(self, answer: pb.ColorFrame) -> FrameT:
-        if not self._on_their_way or self._on_their_way[0].seq != answer.seq:
-            raise ProtocolError(f"the server answered frame {answer.seq}, which is not the one that is next")
-        sent = self._on_their_way.popleft()
-        self._frames.grant(1)
+        sent = self._next_sent(answer.seq)
         self.timings = convert.timings_from_proto(answer.timings, time.perf_counter() - sent.time)
         self.is_cut = answer.shot_cut
         return self._form.read(answer, sent.frame)
 
-    def _end(self, summary: Summary) -> None:
-        """Note how the stream ended; raises what the caller's own frames raised."""
-        self.summary = summary
-        if self._frames.error is not None:
-            raise self._frames.error
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sent:
-    seq: int
-    frame: LumaFrame
-    time: float
-
-
-class _Frames:
-    """The caller's frames, taken one at a time and only while somebody waits for them."""
-
-    def __init__(self, frames: Iterable[LumaFrame]) -> None:
-        self.error: Exception | None = None
-        """What the caller's own iterator raised, or what is wrong with its frames."""
-        self._iterator = iter(frames)
-        self._num_credits = 0
-        self._is_stopped = False
-        self._is_taking = False
-        self._changed = threading.Condition()
-
-    def grant(self, num_credits: int) -> None:
-        """Allow that many frames more."""
-        with self._changed:
-            self._num_credits += num_credits
-            self._changed.notify_all()
-
-    def wait_for_credit(self) -> bool:
-        """Spend a credit, and wait for one if there is none; False once it is all over."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._num_credits or self._is_stopped)
-            self._num_credits -= 1
-            return not self._is_stopped
-
-    def take(self, like: LumaFrame | None = None) -> LumaFrame | None:
-        """Return the next frame; None at the end, after an error, and once it is all over."""
-        with self._changed:
-            if self._is_stopped:
-                return None
-            self._is_taking = True
+    def _leave(self, draining: pb.Draining) -> None:
+        """Take from a server that is being stopped what another needs."""
+        self._token, self._until = draining.resume_token, None
         try:
-            frame = next(self._iterator, None)
-            if frame is not None and like is not None:
-                _check_alike(frame, like)
-        except Exception as error:  # noqa: BLE001 - carried to the caller, whose own error it is
-            self.error = error
-            return None
-        else:
-            return frame
-        finally:
-            with self._changed:
-                self._is_taking = False
-                self._changed.notify_all()
+            self._hang_up(convert.summary_from_proto(draining.summary))
+        except grpc.RpcError:
+            logger.info("server_went_while_draining", extra={"target": self._target})  # nothing of it was missing
 
-    def stop(self) -> None:
-        """Take no more."""
-        with self._changed:
-            self._is_stopped = True
-            self._changed.notify_all()
+    def _hang_up(self, summary: Summary) -> None:
+        """Note what a call did, and let it end."""
+        self._done = Summary(self._done.num_frames + summary.num_frames, self._done.num_cuts + summary.num_cuts)
+        with held_ctrl_c(self._responses.cancel):
+            next(self._responses, None)  # or the server would take the end for a client that left
 
-    def wait_until_left(self) -> None:
-        """Wait for a thread that is inside the caller's iterator, so that the caller may close what it reads from."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_taking)
+    def _error_of(self, error: grpc.RpcError) -> Exception:
+        return error_from_rpc(error, self._target)
 
-
-def _check_alike(frame: LumaFrame, first: LumaFrame) -> None:
-    if (frame.luma.shape, frame.tags) != (first.luma.shape, first.tags):
-        now, then = (f"{f.luma.shape[1]}x{f.luma.shape[0]} {f.tags}" for f in (frame, first))
-        raise InvalidInputError("frames", f"must all be like the first, {then}; got {now} at pts {frame.pts}")
+    def _end(self) -> None:
+        """Note how the stream ended; raises what the caller's own frames raised."""
+        self.summary = self._done
+        if self._outbox.error is not None:
+            raise self._outbox.error

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -24,10 +25,12 @@ from kinema_core.frames import ColorTags, LumaFrame
 from kinema_core.pipeline import Colorizer, colorize_frames
 from kinema_server.access import AccessControl
 from kinema_server.batching import BatchPlan, measured_plan
+from kinema_server.drain import Drain
 from kinema_server.errors import StartError
 from kinema_server.keys import KeyRing
 from kinema_server.metrics import Metrics
 from kinema_server.operator_pages import operator_pages
+from kinema_server.resume_tokens import ResumeTokens, Secrets
 from kinema_server.scheduler import Scheduler
 from kinema_server.servicer import ColorizerServicer
 from kinema_server.settings import Settings
@@ -51,6 +54,8 @@ class RunningServer:
     bundle: Bundle
     engine: Engine
     metrics: Metrics
+    drain: Drain
+    """Has begun once the server was told to stop."""
 
     @property
     def address(self) -> str:
@@ -62,12 +67,14 @@ class RunningServer:
 async def running_server(
     settings: Settings, *, bundle: Bundle | None = None, engine: Engine | None = None
 ) -> AsyncIterator[RunningServer]:
-    """Run a server; on leaving, running streams get `grace_seconds` to end.
+    """Run a server; on leaving, what is under way gets `grace_seconds` to end.
 
+    Streams of frames end behind the frames that were taken, with a token for another server; nothing new is taken.
     A bundle and an engine that are given are used instead of those that the settings name, and stay the caller's.
 
     Raises:
-        StartError: a port is taken or may not be used, a certificate or the keys cannot be read, or tracing is missing.
+        StartError: a port is taken or may not be used, a certificate, the keys or the secret cannot be read, or tracing
+            is missing.
         BundleError: the model cannot be used.
         EngineUnavailableError: the engine cannot run on this machine.
     """
@@ -79,6 +86,8 @@ async def running_server(
             engine = await asyncio.to_thread(_open_engine, settings, bundle)
             stack.callback(engine.close)
             batching = await asyncio.to_thread(measured_plan, engine, bundle.manifest)
+        tokens = ResumeTokens(Secrets(settings.resume_secret), bundle.digest)
+        drain = Drain()
         metrics = Metrics(bundle, engine)
         watches = Watches(metrics)
         metrics_port = stack.enter_context(
@@ -99,7 +108,7 @@ async def running_server(
         traces = stack.enter_context(traced(settings.tracing))
         server = grpc.aio.server(options=_server_options(settings), interceptors=[*traces, *keys])
         pb_grpc.add_ColorizerServicer_to_server(
-            ColorizerServicer(settings, bundle, scheduler, metrics, watches), server
+            ColorizerServicer(settings, bundle, scheduler, metrics, watches, drain, tokens), server
         )
         healths = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healths, server)
@@ -113,19 +122,27 @@ async def running_server(
             await probes.start()
             stack.push_async_callback(probes.stop, None)
         await server.start()
-        stack.push_async_callback(server.stop, settings.grace_seconds)
+        stack.push_async_callback(_stop, server, drain, settings.grace_seconds)
         stack.push_async_callback(healths.enter_graceful_shutdown)
         for service in ("", SERVICE):
             await healths.set(service, HealthCheckResponse.SERVING)
 
         logger.info("server_started", extra={"port": port, "model": bundle.manifest.name, "digest": bundle.digest})
-        yield RunningServer(settings.host, port, metrics_port, health_port, bundle, engine, metrics)
+        yield RunningServer(settings.host, port, metrics_port, health_port, bundle, engine, metrics, drain)
+
+
+async def _stop(server: grpc.aio.Server, drain: Drain, grace_seconds: float) -> None:
+    """Stop a server. It listens until its streams of frames have left: who comes meanwhile is told to go elsewhere."""
+    until = time.monotonic() + grace_seconds
+    drain.begin()
+    await drain.wait(grace_seconds)
+    await server.stop(max(0.0, until - time.monotonic()))
 
 
 async def serve_until_signal(
     server: AbstractAsyncContextManager[RunningServer], on_ready: Callable[[RunningServer], None]
 ) -> None:
-    """Run a `running_server` until SIGINT or SIGTERM; a second signal does not wait for running streams.
+    """Run a `running_server` until SIGINT or SIGTERM; a second signal does not wait for what is under way.
 
     Raises:
         KinemaError: as `running_server` does.

@@ -48,6 +48,10 @@ def serve(
     api_keys: Annotated[
         Path | None, _option("--api-keys", "File of keys that clients may call with.", "they need none")
     ] = None,
+    resume_secret: Annotated[
+        Path | None,
+        _option("--resume-secret", "File of secrets that all servers share, to take over each other's streams.", "own"),
+    ] = None,
     log_format: Annotated[
         str | None, _option("--log-format", f"Of the log: {', '.join(LOG_FORMATS)}.", _DEFAULTS.log_format)
     ] = None,
@@ -77,6 +81,7 @@ def serve(
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         api_keys=api_keys,
+        resume_secret=resume_secret,
         log_format=log_format,
         model=model,
         engine=engine,

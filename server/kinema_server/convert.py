@@ -87,13 +87,20 @@ class Conversation:
         self.last_answered_seq: int | None = None
         """For the caller to keep. A frame can turn out wrong after it was taken here; once answered it was right."""
         self._last_seq: int | None = None
+        self.resume_token = b""
+        """As the config has it."""
 
     async def config(self) -> StreamSpec:
         """Take the first message."""
         request = await anext(self._requests, None)
         if request is None or not request.HasField("config"):
             raise InvalidInputError("config", "must be the first message of a stream, and is missing")
+        self.resume_token = request.config.resume_token
         return spec_from_proto(request.config, max_pixels=self._max_pixels)
+
+    def resume_behind(self, seq: int | None) -> None:
+        """Take frames behind that one only: it was answered by another server."""
+        self.last_answered_seq = self._last_seq = seq
 
     async def frames(self, spec: StreamSpec) -> AsyncGenerator[SentFrame, None]:
         """Take the frames."""
@@ -248,7 +255,7 @@ def event_to_proto(event: Event, bundle: Bundle, engine: Engine) -> pb.ColorizeV
     return pb.ColorizeVideoResponse(accepted=accepted)
 
 
-def accepted_to_proto(stream: Stream, bundle: Bundle) -> pb.ColorizeFramesResponse:
+def accepted_to_proto(stream: Stream, bundle: Bundle, *, is_resumed: bool = False) -> pb.ColorizeFramesResponse:
     """Say what will really be used for a stream."""
     spec, engine = stream.spec, stream.scheduler.engine
     height, width = stream.working_shape
@@ -267,6 +274,7 @@ def accepted_to_proto(stream: Stream, bundle: Bundle) -> pb.ColorizeFramesRespon
             saturation=spec.options.saturation,
             color_tags=None if is_rgb else _tags_to_proto(spec.tags),
             steering=_steering_to_proto(spec.options),
+            resumed=is_resumed,
         )
     )
 
@@ -293,7 +301,12 @@ def answer_to_proto(answer: Answer, form: OutputForm) -> pb.ColorizeFramesRespon
 
 def summary_to_proto(tally: Tally) -> pb.ColorizeFramesResponse:
     """Translate the end of a stream."""
-    return pb.ColorizeFramesResponse(summary=pb.Summary(num_frames=tally.num_answered, num_cuts=tally.num_cuts))
+    return pb.ColorizeFramesResponse(summary=_summary_of(tally))
+
+
+def draining_to_proto(tally: Tally, resume_token: bytes) -> pb.ColorizeFramesResponse:
+    """Translate the end of a call whose stream goes on elsewhere."""
+    return pb.ColorizeFramesResponse(draining=pb.Draining(resume_token=resume_token, summary=_summary_of(tally)))
 
 
 def image_to_proto(image: bytes, bundle: Bundle, seconds: StageSeconds) -> pb.ColorizeImageResponse:
@@ -316,6 +329,10 @@ def models_to_proto(bundles: list[Bundle]) -> pb.ListModelsResponse:
         for bundle in bundles
     ]
     return pb.ListModelsResponse(models=models)
+
+
+def _summary_of(tally: Tally) -> pb.Summary:
+    return pb.Summary(num_frames=tally.num_answered, num_cuts=tally.num_cuts)
 
 
 def _options_from_proto(

@@ -5,6 +5,7 @@ KinemaError (kinema_core.errors)
 │   └── UnknownModelError    no model of that name is here
 └── ServerError              the server itself has a reason
     ├── BusyError            every place for streams and photographs is taken
+    ├── DrainingError        the server is being stopped, and another takes the call
     ├── UnauthenticatedError the call came without a key that is known
     ├── ForbiddenError       the key does not allow the method
     └── StartError           the server cannot start; never reaches the wire
@@ -38,6 +39,10 @@ class BusyError(ServerError):
     """Every place for streams and photographs is taken."""
 
 
+class DrainingError(ServerError):
+    """The server is being stopped, and another takes the call."""
+
+
 class UnauthenticatedError(ServerError):
     """The call came without a key that is known."""
 
@@ -65,6 +70,7 @@ _TABLE = (
     _Row(FrameOrderError, grpc.StatusCode.INVALID_ARGUMENT, "FRAME_ORDER", None),
     _Row(InvalidInputError, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT", None),
     _Row(BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY", None),
+    _Row(DrainingError, grpc.StatusCode.UNAVAILABLE, "DRAINING", None),
     _Row(UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", None),
     _Row(ForbiddenError, grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN", None),
     _Row(MediaError, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MEDIA", None),

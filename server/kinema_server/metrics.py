@@ -47,6 +47,17 @@ class Metrics:
         )
         for outcome in OUTCOMES:
             self.frames.labels(outcome)
+        self.streams_drained = Counter(
+            "kinema_streams_drained_total", "Streams that were sent on to another server.", registry=registry
+        )
+        self.streams_resumed = Counter(
+            "kinema_streams_resumed_total", "Streams that were taken over from another server.", registry=registry
+        )
+        self.resume_tokens_refused = Counter(
+            "kinema_resume_tokens_refused_total",
+            "Resume tokens that could not be used, so that their streams began anew.",
+            registry=registry,
+        )
         self.scene_cuts = Counter(
             "kinema_scene_cuts_total", "Shots that began behind the first of a stream or film.", registry=registry
         )

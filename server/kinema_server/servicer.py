@@ -13,13 +13,16 @@ from grpc_status import rpc_status
 from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.bundle import Bundle
+from kinema_core.errors import InvalidInputError
 from kinema_server import convert
 from kinema_server.access import Quotas
+from kinema_server.drain import Drain
 from kinema_server.errors import UnknownModelError, error_to_status, is_servers_fault
 from kinema_server.lane_engine import LaneEngine
 from kinema_server.metrics import Metrics
 from kinema_server.photos import colorize_encoded
 from kinema_server.request_ids import begin_request
+from kinema_server.resume_tokens import FIELD, ResumePoint, ResumeTokens
 from kinema_server.scheduler import Lane, Scheduler
 from kinema_server.settings import Settings
 from kinema_server.stream import Stream
@@ -35,7 +38,14 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
     """`kinema.v1.Colorizer`, for one model and the engine that runs it."""
 
     def __init__(
-        self, settings: Settings, bundle: Bundle, scheduler: Scheduler, metrics: Metrics, watches: Watches
+        self,
+        settings: Settings,
+        bundle: Bundle,
+        scheduler: Scheduler,
+        metrics: Metrics,
+        watches: Watches,
+        drain: Drain,
+        tokens: ResumeTokens,
     ) -> None:
         self._settings = settings
         self._bundle = bundle
@@ -43,14 +53,16 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         self._metrics = metrics
         self._quotas = Quotas()
         self._watches = watches
+        self._drain = drain
+        self._tokens = tokens
 
     async def ColorizeFrames(  # type: ignore[override]  # noqa: N802 - grpc.aio takes a handler that writes as well
         self, request_iterator: AsyncIterator[pb.ColorizeFramesRequest], context: Context
     ) -> None:
         """Answer each frame of a stream, in order."""
         conversation = convert.Conversation(request_iterator, max_pixels=self._settings.max_frame_pixels)
-        async with self._call("ColorizeFrames", context, conversation):
-            spec = await conversation.config()
+        async with self._call("ColorizeFrames", context, conversation), self._drain.stream() as drainable:
+            spec = await drainable.before_drain(conversation.config())
             self._check_model("config.model", spec.model)
             with (
                 self._quotas.stream(),
@@ -58,9 +70,11 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                 self._watches.stream(spec.height, spec.width, num_credits=lane.depth) as watch,
             ):
                 stream = Stream(spec, self._bundle.manifest, self._scheduler, lane, watch.tally, watch.smoothed)
-                await context.write(convert.accepted_to_proto(stream, self._bundle))
+                is_resumed = await self._resume(stream, conversation)
+                await context.write(convert.accepted_to_proto(stream, self._bundle, is_resumed=is_resumed))
                 async with (
-                    contextlib.aclosing(conversation.frames(spec)) as frames,
+                    contextlib.aclosing(conversation.frames(spec)) as sent,
+                    contextlib.aclosing(drainable.frames(sent)) as frames,
                     contextlib.aclosing(stream.colorize(frames)) as answers,
                 ):
                     async for answer in answers:
@@ -70,7 +84,29 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                             )
                             await context.write(response)
                         conversation.last_answered_seq = answer.seq
-                await context.write(convert.summary_to_proto(watch.tally))
+                if drainable.is_cut_short:
+                    token = await self._scheduler.run_frame(self._token_of, stream, conversation.last_answered_seq)
+                    await context.write(convert.draining_to_proto(watch.tally, token))
+                    self._metrics.streams_drained.inc()
+                else:
+                    await context.write(convert.summary_to_proto(watch.tally))
+
+    async def _resume(self, stream: Stream, conversation: convert.Conversation) -> bool:
+        """Take a stream on from where another server left it; False where it begins here."""
+        if not conversation.resume_token:
+            return False
+        try:
+            point = await self._scheduler.run_frame(self._tokens.open, stream.spec, conversation.resume_token)
+            await self._scheduler.run_frame(stream.import_state, point.state)
+        except InvalidInputError as error:
+            self._metrics.resume_tokens_refused.inc()
+            raise InvalidInputError(FIELD, error.reason) from error
+        conversation.resume_behind(point.last_answered_seq)
+        self._metrics.streams_resumed.inc()
+        return True
+
+    def _token_of(self, stream: Stream, last_answered_seq: int | None) -> bytes:
+        return self._tokens.seal(stream.spec, ResumePoint(last_answered_seq, stream.export_state()))
 
     async def ColorizeVideo(  # type: ignore[override]  # noqa: N802 - as above
         self, request_iterator: AsyncIterator[pb.ColorizeVideoRequest], context: Context
@@ -163,6 +199,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         """Give a call its id, count it, and tell the client why it failed."""
         await context.send_initial_metadata((("x-request-id", begin_request(context.invocation_metadata())),))
         try:
+            self._drain.check()
             yield
         except asyncio.CancelledError:
             self._metrics.calls.labels(method, "CANCELLED").inc()

@@ -9,6 +9,7 @@ from kinema_core.engines.engine import Precision
 from kinema_core.engines.select import AUTO, ENGINE_NAMES
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import MAX_SIDE
+from kinema_server.resume_tokens import MAX_TOKEN_BYTES
 from kinema_server.tls import TlsFiles
 
 LOG_FORMATS = ("text", "json")
@@ -38,6 +39,9 @@ class Settings:
     """Who signs the clients' certificates, PEM; None where clients need none."""
     api_keys: Path | None = None
     """The file of keys that clients may call with; None where they need none. See `keys`."""
+    resume_secret: Path | None = None
+    """The file of secrets that seal resume tokens, the same for all servers of a deployment; None for one of this
+    server's own, with which no other server can go on. See `resume_tokens`."""
     tracing: bool = False
     """Whether calls leave OpenTelemetry spans; OTEL_* variables say where."""
     log_format: str = "text"
@@ -96,8 +100,8 @@ class Settings:
 
     @property
     def max_message_bytes(self) -> int:
-        """The largest message that is received: the largest picture, as RGB, and room for its envelope."""
-        return 3 * max(self.max_frame_pixels, self.max_photo_pixels) + 64 * 1024
+        """The largest message that is received: the largest picture, as RGB, or a resume token; and room around it."""
+        return max(3 * self.max_frame_pixels, 3 * self.max_photo_pixels, MAX_TOKEN_BYTES) + 64 * 1024
 
 
 def settings_from(environment: Mapping[str, str], **flags: Any) -> Settings:
@@ -127,6 +131,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "tls_key": ("KINEMA_TLS_KEY", Path),
     "tls_client_ca": ("KINEMA_TLS_CLIENT_CA", Path),
     "api_keys": ("KINEMA_API_KEYS", Path),
+    "resume_secret": ("KINEMA_RESUME_SECRET", Path),
     "tracing": ("KINEMA_TRACING", lambda text: bool(int(text))),  # 1 or 0
     "log_format": ("KINEMA_LOG_FORMAT", str),
     "model": ("KINEMA_MODEL", Path),

@@ -163,6 +163,18 @@ class Stream:
         """(h, w) at which the model sees the frames."""
         return self._colorizer.working_shape
 
+    def export_state(self) -> bytes:
+        """Write down what the frames answered so far leave to the next."""
+        return self._colorizer.export_state()
+
+    def import_state(self, state: bytes) -> None:
+        """Go on behind the frames of another stream, as Colorizer says; before the first frame.
+
+        Raises:
+            InvalidInputError: it is not a state of such a stream.
+        """
+        self._colorizer.import_state(state)
+
     async def colorize(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer, None]:
         """Yield an answer for each frame, in order; no further frame is taken while `lane.depth` are unanswered.
 

@@ -266,7 +266,7 @@ def test_a_photograph_that_is_none_is_refused(kinema: Client) -> None:
 
 def test_a_photograph_larger_than_a_message_is_refused(kinema: Client) -> None:
     with pytest.raises(InvalidInputError, match="larger than max"):
-        kinema.colorize_image(bytes(1_000_000))
+        kinema.colorize_image(bytes(17 << 20))  # a resume token may have 16 MiB
 
 
 def test_the_models_are_listed(kinema: Client) -> None:

@@ -125,13 +125,22 @@ def test_running_streams_get_their_grace_before_the_pod_is_killed() -> None:
 def test_the_films_that_are_being_sent_fit_into_their_volume_and_the_volume_into_the_limit() -> None:
     settings = check_settings(deployment())
     pod = deployment()["spec"]["template"]["spec"]
-    (volume,) = pod["volumes"]
-    (mount,) = server(deployment())["volumeMounts"]
+    (volume,) = (volume for volume in pod["volumes"] if "emptyDir" in volume)
+    (mount,) = (mount for mount in server(deployment())["volumeMounts"] if not mount.get("readOnly"))
     size = gib(volume["emptyDir"]["sizeLimit"])
 
     assert (mount["name"], mount["mountPath"]) == (volume["name"], "/tmp")  # noqa: S108 - the container's
     assert settings.max_videos * settings.max_video_bytes < size
     assert size <= gib(server(deployment())["resources"]["limits"]["ephemeral-storage"])
+
+
+def test_the_secret_of_resume_tokens_is_where_the_server_looks_for_it() -> None:
+    (volume,) = (volume for volume in deployment()["spec"]["template"]["spec"]["volumes"] if "secret" in volume)
+    (mount,) = (mount for mount in server(deployment())["volumeMounts"] if mount["name"] == volume["name"])
+
+    assert check_settings(deployment()).resume_secret == Path(mount["mountPath"]) / "secret"
+    guide = (KUBERNETES.parents[1] / "docs" / "operations.md").read_text()
+    assert f"create secret generic {volume['secret']['secretName']} --from-literal=secret=" in guide
 
 
 def gib(quantity: str) -> int:

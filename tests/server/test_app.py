@@ -11,8 +11,11 @@ import cv2
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from numpy.typing import NDArray
 
 from kinema.v1 import colorizer_pb2 as pb
@@ -25,7 +28,7 @@ from kinema_server.errors import StartError
 from kinema_server.settings import Settings
 from tests.fakes import FAKE_BUNDLE, FAKE_MANIFEST, FakeEngine
 from tests.server.waiting import until
-from tests.server.wire import config, converse, frame
+from tests.server.wire import Conversation, config, converse, frame
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (21, 33, 3)).astype(np.uint8)
 
@@ -90,6 +93,22 @@ async def test_reflection_names_the_service(channel: grpc.Channel) -> None:
 
     names = {service.name for service in answer.list_services_response.service}
     assert {"kinema.v1.Colorizer", "grpc.health.v1.Health"} <= names
+
+
+async def test_a_method_can_be_called_by_what_reflection_tells_alone(channel: grpc.Channel) -> None:
+    def call() -> Any:
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        method = pool.FindServiceByName("kinema.v1.Colorizer").FindMethodByName("ListModels")
+        ask = channel.unary_unary(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=GetMessageClass(method.input_type).SerializeToString,
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+        return ask(GetMessageClass(method.input_type)())
+
+    answer = await asyncio.to_thread(call)
+
+    assert [model.name for model in answer.models] == ["fake"]
 
 
 async def test_the_metrics_count_frames_streams_calls_and_seconds() -> None:
@@ -186,27 +205,29 @@ async def test_an_engine_that_was_lent_is_not_closed() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_the_server_after_the_running_stream_has_ended(number: signal.Signals) -> None:
+async def test_a_signal_stops_the_server_after_what_it_took_was_answered(number: signal.Signals) -> None:
     engine = FakeEngine()
     engine.gate.clear()
-    streaming: list[asyncio.Task[object]] = []
+    streaming: list[asyncio.Task[Conversation]] = []
 
     def on_ready(server: RunningServer) -> None:
         streaming.append(asyncio.create_task(stream_across_the_signal(server, engine, number)))
 
-    settings = Settings(port=0, grace_seconds=10)
+    settings = Settings(port=0, credits=4, grace_seconds=10)
     await serve_until_signal(running_server(settings, bundle=FAKE_BUNDLE, engine=engine), on_ready)
 
-    assert await streaming[0] == 5
+    conversation = await streaming[0]
+    assert [answer.seq for answer in conversation.frames] == [0, 1, 2, 3]
+    assert conversation.draining is not None
 
 
-async def stream_across_the_signal(server: RunningServer, engine: FakeEngine, number: signal.Signals) -> int:
+async def stream_across_the_signal(server: RunningServer, engine: FakeEngine, number: signal.Signals) -> Conversation:
     with grpc.insecure_channel(server.address) as channel:
         call = asyncio.create_task(
-            converse(pb_grpc.ColorizerStub(channel), [config(), *(frame(seq) for seq in range(5))])
+            converse(pb_grpc.ColorizerStub(channel), [config(), *(frame(seq) for seq in range(9))])
         )
-        await until(lambda: engine.seen)
+        await until(lambda: server.metrics.registry.get_sample_value("kinema_credits_used") == 4)
         os.kill(os.getpid(), number)
         await asyncio.sleep(0.1)
         engine.gate.set()
-        return len((await call).frames)
+        return await call

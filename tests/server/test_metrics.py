@@ -73,6 +73,7 @@ async def test_what_waits_and_what_is_in_flight_is_shown_while_it_is_so(
 ) -> None:
     engine.gate.clear()
     talking = asyncio.create_task(converse(stub, [config(), *(frame(seq) for seq in range(9))]))
+    await until(lambda: value(server, "kinema_credits_used") == CREDITS)
     await until(lambda: value(server, "kinema_queue_depth") == CREDITS - 1)  # one is with the engine
 
     assert value(server, "kinema_streams") == 1

@@ -14,6 +14,7 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.errors import EngineError
 from kinema_server.app import running_server
+from kinema_server.resume_tokens import MAX_TOKEN_BYTES
 from kinema_server.settings import Settings
 from tests.fakes import FAKE_BUNDLE, FakeEngine, random_film
 from tests.server.wire import HEIGHT, WIDTH, call_of, config, converse, error_info, field_at_fault, frame, frames_of
@@ -195,8 +196,8 @@ async def test_an_unknown_model_is_not_found(stub: pb_grpc.ColorizerStub) -> Non
     assert "fake" in str(answer.refusal.details())
 
 
-async def test_a_message_larger_than_the_largest_frame_is_refused(stub: pb_grpc.ColorizerStub) -> None:
-    answer = await converse(stub, [config(), frame(0, bytes(200_000 * 3 + 100_000))])
+async def test_a_message_larger_than_the_largest_frame_and_resume_token_is_refused(stub: pb_grpc.ColorizerStub) -> None:
+    answer = await converse(stub, [config(), frame(0, bytes(MAX_TOKEN_BYTES + 100_000))])
 
     assert answer.refusal is not None
     assert answer.refusal.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -44,6 +44,7 @@ class Conversation:
     accepted: pb.StreamAccepted = field(default_factory=pb.StreamAccepted)
     frames: list[pb.ColorFrame] = field(default_factory=list)
     summary: pb.Summary | None = None
+    draining: pb.Draining | None = None
     refusal: grpc.Call | None = None
 
     @property
@@ -72,6 +73,8 @@ def _converse(stub: pb_grpc.ColorizerStub, requests: Iterable[pb.ColorizeFramesR
                     conversation.frames.append(response.frame)
                 case "summary":
                     conversation.summary = response.summary
+                case "draining":
+                    conversation.draining = response.draining
     except grpc.RpcError as error:
         conversation.refusal = call_of(error)
     return conversation

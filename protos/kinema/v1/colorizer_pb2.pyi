@@ -119,7 +119,7 @@ class ColorizeFramesRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., frame: _Optional[_Union[Frame, _Mapping]] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size", "steering")
+    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size", "steering", "resume_token")
     SIZE_FIELD_NUMBER: _ClassVar[int]
     PIXEL_FORMAT_FIELD_NUMBER: _ClassVar[int]
     COLOR_TAGS_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +130,7 @@ class StreamConfig(_message.Message):
     SATURATION_FIELD_NUMBER: _ClassVar[int]
     WORKING_SIZE_FIELD_NUMBER: _ClassVar[int]
     STEERING_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
     size: Size
     pixel_format: PixelFormat
     color_tags: ColorTags
@@ -140,7 +141,8 @@ class StreamConfig(_message.Message):
     saturation: float
     working_size: int
     steering: Steering
-    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ...) -> None: ...
+    resume_token: bytes
+    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resume_token: _Optional[bytes] = ...) -> None: ...
 
 class Steering(_message.Message):
     __slots__ = ("warmth", "desaturate_blacks", "desaturate_highlights", "reference", "keep_colour")
@@ -183,17 +185,19 @@ class Frame(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., pts: _Optional[int] = ..., planes: _Optional[_Iterable[bytes]] = ..., shot_cut: _Optional[bool] = ...) -> None: ...
 
 class ColorizeFramesResponse(_message.Message):
-    __slots__ = ("accepted", "frame", "summary")
+    __slots__ = ("accepted", "frame", "summary", "draining")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     accepted: StreamAccepted
     frame: ColorFrame
     summary: Summary
-    def __init__(self, accepted: _Optional[_Union[StreamAccepted, _Mapping]] = ..., frame: _Optional[_Union[ColorFrame, _Mapping]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ...) -> None: ...
+    draining: Draining
+    def __init__(self, accepted: _Optional[_Union[StreamAccepted, _Mapping]] = ..., frame: _Optional[_Union[ColorFrame, _Mapping]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ...) -> None: ...
 
 class StreamAccepted(_message.Message):
-    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags", "steering")
+    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags", "steering", "resumed")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +210,7 @@ class StreamAccepted(_message.Message):
     SATURATION_FIELD_NUMBER: _ClassVar[int]
     COLOR_TAGS_FIELD_NUMBER: _ClassVar[int]
     STEERING_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     model_digest: str
@@ -218,7 +223,8 @@ class StreamAccepted(_message.Message):
     saturation: float
     color_tags: ColorTags
     steering: Steering
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ...) -> None: ...
+    resumed: bool
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resumed: _Optional[bool] = ...) -> None: ...
 
 class ColorFrame(_message.Message):
     __slots__ = ("seq", "pts", "planes", "shot_cut", "timings")
@@ -245,6 +251,14 @@ class Timings(_message.Message):
     engine_micros: int
     finish_micros: int
     def __init__(self, queue_micros: _Optional[int] = ..., prepare_micros: _Optional[int] = ..., engine_micros: _Optional[int] = ..., finish_micros: _Optional[int] = ...) -> None: ...
+
+class Draining(_message.Message):
+    __slots__ = ("resume_token", "summary")
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    resume_token: bytes
+    summary: Summary
+    def __init__(self, resume_token: _Optional[bytes] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ...) -> None: ...
 
 class Summary(_message.Message):
     __slots__ = ("num_frames", "num_cuts")

@@ -33,7 +33,8 @@ class ColorizerStub:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
@@ -73,7 +74,8 @@ class ColorizerServicer:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
@@ -84,6 +86,13 @@ class ColorizerServicer:
         order, and a `summary` once the client has closed its side. At most `accepted.credits` frames are unanswered at any
         time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
         answers to the frames before it.
+
+        A server that is being stopped takes no further frame, answers those that it took, sends `draining` instead of the
+        summary, and ends the call with OK. The client goes on with another call: the same config and the `resume_token`,
+        then every frame that was not answered, with the seq it had: it was not accepted, and is not known to anybody. The
+        frames come out with the bits that they would have had without the break. A token that is refused, INVALID_INPUT at
+        "config.resume_token", is no reason to lose a frame: without it the same call goes on with a new beginning of the
+        temporal smoothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +163,8 @@ class Colorizer:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 

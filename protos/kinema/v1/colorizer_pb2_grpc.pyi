@@ -34,7 +34,8 @@ class ColorizerStub:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
@@ -49,6 +50,13 @@ class ColorizerStub:
     order, and a `summary` once the client has closed its side. At most `accepted.credits` frames are unanswered at any
     time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
     answers to the frames before it.
+
+    A server that is being stopped takes no further frame, answers those that it took, sends `draining` instead of the
+    summary, and ends the call with OK. The client goes on with another call: the same config and the `resume_token`,
+    then every frame that was not answered, with the seq it had: it was not accepted, and is not known to anybody. The
+    frames come out with the bits that they would have had without the break. A token that is refused, INVALID_INPUT at
+    "config.resume_token", is no reason to lose a frame: without it the same call goes on with a new beginning of the
+    temporal smoothing.
     """
     ColorizeVideo: _grpc.StreamStreamMultiCallable[_colorizer_pb2.ColorizeVideoRequest, _colorizer_pb2.ColorizeVideoResponse]
     """Colorizes a film as it lies in a file: a container in, a Matroska file out, with all else that the container holds.
@@ -72,7 +80,8 @@ class ColorizerAsyncStub(ColorizerStub):
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
@@ -84,6 +93,13 @@ class ColorizerAsyncStub(ColorizerStub):
     order, and a `summary` once the client has closed its side. At most `accepted.credits` frames are unanswered at any
     time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
     answers to the frames before it.
+
+    A server that is being stopped takes no further frame, answers those that it took, sends `draining` instead of the
+    summary, and ends the call with OK. The client goes on with another call: the same config and the `resume_token`,
+    then every frame that was not answered, with the seq it had: it was not accepted, and is not known to anybody. The
+    frames come out with the bits that they would have had without the break. A token that is refused, INVALID_INPUT at
+    "config.resume_token", is no reason to lose a frame: without it the same call goes on with a new beginning of the
+    temporal smoothing.
     """
     ColorizeVideo: _aio.StreamStreamMultiCallable[_colorizer_pb2.ColorizeVideoRequest, _colorizer_pb2.ColorizeVideoResponse]  # type: ignore[assignment]
     """Colorizes a film as it lies in a file: a container in, a Matroska file out, with all else that the container holds.
@@ -106,7 +122,8 @@ class ColorizerServicer(metaclass=_abc_1.ABCMeta):
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with google.rpc.RetryInfo.
+    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
@@ -122,6 +139,13 @@ class ColorizerServicer(metaclass=_abc_1.ABCMeta):
         order, and a `summary` once the client has closed its side. At most `accepted.credits` frames are unanswered at any
         time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
         answers to the frames before it.
+
+        A server that is being stopped takes no further frame, answers those that it took, sends `draining` instead of the
+        summary, and ends the call with OK. The client goes on with another call: the same config and the `resume_token`,
+        then every frame that was not answered, with the seq it had: it was not accepted, and is not known to anybody. The
+        frames come out with the bits that they would have had without the break. A token that is refused, INVALID_INPUT at
+        "config.resume_token", is no reason to lose a frame: without it the same call goes on with a new beginning of the
+        temporal smoothing.
         """
 
     @_abc_1.abstractmethod
