@@ -42,7 +42,10 @@ class Summary:
     """The end of a stream."""
 
     num_frames: int
+    """That came back in colour."""
     num_cuts: int
+    num_late: int = 0
+    """That were too late to be computed."""
 
 
 @dataclass(frozen=True, slots=True)

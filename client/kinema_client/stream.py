@@ -17,7 +17,7 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_client import convert
 from kinema_client.answers import Accepted, Summary, Timings
-from kinema_client.choices import Choices
+from kinema_client.choices import StreamChoices
 from kinema_client.convert import FrameT
 from kinema_client.errors import ProtocolError, error_from_rpc
 from kinema_core.ctrl_c import held_ctrl_c
@@ -30,6 +30,7 @@ class ColorStream(Generic[FrameT]):
 
     Nothing is sent before the first frame is asked for. At most `accepted.credits` frames are on their way at a time,
     and no more are held in memory. An error of the caller's own frames is raised after the answers to those before it.
+    Where `max_delay_seconds` is chosen, frames can be too late: `on_late` gets each of those, and none comes out here.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class ColorStream(Generic[FrameT]):
         stub: pb_grpc.ColorizerStub,
         frames: Iterable[LumaFrame],
         form: convert.Form[FrameT],
-        choices: Choices,
+        choices: StreamChoices,
         target: str,
         on_close: Callable[["ColorStream[Any]"], None],
     ) -> None:
@@ -116,6 +117,9 @@ class ColorStream(Generic[FrameT]):
                 return None
             self._open(first)
         response = self._receive()
+        while response.WhichOneof("message") == "late":
+            self._pass_over(response.late)
+            response = self._receive()
         match response.WhichOneof("message"):
             case "frame":
                 return self._take(response.frame)
@@ -156,11 +160,21 @@ class ColorStream(Generic[FrameT]):
             raise ProtocolError("the server ended a stream without a summary")
         return response
 
-    def _take(self, answer: pb.ColorFrame) -> FrameT:
-        if not self._on_their_way or self._on_their_way[0].seq != answer.seq:
-            raise ProtocolError(f"the server answered frame {answer.seq}, which is not the one that is next")
+    def _pass_over(self, late: pb.Late) -> None:
+        sent = self._next_sent(late.seq)
+        if "on_late" not in self._choices:
+            raise ProtocolError(f"the server gave frame {late.seq} up as too late, though no deadline was set")
+        self._choices["on_late"](sent.frame)
+
+    def _next_sent(self, seq: int) -> "_Sent":
+        if not self._on_their_way or self._on_their_way[0].seq != seq:
+            raise ProtocolError(f"the server answered frame {seq}, which is not the one that is next")
         sent = self._on_their_way.popleft()
         self._frames.grant(1)
+        return sent
+
+    def _take(self, answer: pb.ColorFrame) -> FrameT:
+        sent = self._next_sent(answer.seq)
         self.timings = convert.timings_from_proto(answer.timings, time.perf_counter() - sent.time)
         self.is_cut = answer.shot_cut
         return self._form.read(answer, sent.frame)

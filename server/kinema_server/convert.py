@@ -21,7 +21,17 @@ from kinema_core.media.encoders import DEFAULT_CODEC
 from kinema_core.pipeline import Options
 from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_server.photos import ImageFormat, PhotoRequest
-from kinema_server.stream import Answer, OutputForm, PixelFormat, SentFrame, StageSeconds, Stream, StreamSpec, Tally
+from kinema_server.stream import (
+    Answer,
+    LateAnswer,
+    OutputForm,
+    PixelFormat,
+    SentFrame,
+    StageSeconds,
+    Stream,
+    StreamSpec,
+    Tally,
+)
 from kinema_server.videos import MAX_CHUNK_BYTES, Done, Event, Progress, VideoRequest
 
 NumberT = TypeVar("NumberT", bound=int)
@@ -144,6 +154,7 @@ def spec_from_proto(config: pb.StreamConfig, *, max_pixels: int) -> StreamSpec:
         options=_options_from_proto(
             config, "config.", smoothing=config.smoothing if config.HasField("smoothing") else None
         ),
+        max_delay_seconds=config.max_delay_micros / 1e6 or None,
     )
 
 
@@ -267,12 +278,15 @@ def accepted_to_proto(stream: Stream, bundle: Bundle) -> pb.ColorizeFramesRespon
             saturation=spec.options.saturation,
             color_tags=None if is_rgb else _tags_to_proto(spec.tags),
             steering=_steering_to_proto(spec.options),
+            max_delay_micros=round((spec.max_delay_seconds or 0) * 1e6),
         )
     )
 
 
-def answer_to_proto(answer: Answer, form: OutputForm) -> pb.ColorizeFramesResponse:
-    """Translate a frame in colour."""
+def answer_to_proto(answer: Answer | LateAnswer, form: OutputForm) -> pb.ColorizeFramesResponse:
+    """Translate a frame in colour, or one that was too late."""
+    if isinstance(answer, LateAnswer):
+        return pb.ColorizeFramesResponse(late=pb.Late(seq=answer.seq, pts=answer.pts))
     frame = answer.frame
     if isinstance(frame, RgbFrame):
         planes = [frame.rgb.tobytes()]
@@ -293,7 +307,8 @@ def answer_to_proto(answer: Answer, form: OutputForm) -> pb.ColorizeFramesRespon
 
 def summary_to_proto(tally: Tally) -> pb.ColorizeFramesResponse:
     """Translate the end of a stream."""
-    return pb.ColorizeFramesResponse(summary=pb.Summary(num_frames=tally.num_answered, num_cuts=tally.num_cuts))
+    summary = pb.Summary(num_frames=tally.num_answered, num_cuts=tally.num_cuts, num_late=tally.num_late)
+    return pb.ColorizeFramesResponse(summary=summary)
 
 
 def image_to_proto(image: bytes, bundle: Bundle, seconds: StageSeconds) -> pb.ColorizeImageResponse:

@@ -14,7 +14,7 @@ from kinema_server.stream import StageSeconds
 
 FRAME_STAGES = ("preprocess", "temporal", "compose", "send")
 ENGINE_STAGES = ("queue", "batch_wait", "engine")
-OUTCOMES = ("colorized", "dropped", "failed", "left_out")
+OUTCOMES = ("colorized", "late", "dropped", "failed", "left_out")
 
 # Where the buckets lie was measured: benchmarks/latencies.py, with its numbers in benchmarks/RESULTS.md.
 STAGE_SECONDS_BUCKETS = (
@@ -40,13 +40,18 @@ class Metrics:
         )
         self.frames = Counter(
             "kinema_frames_total",
-            "Frames of streams and films: colorized; dropped because the client left; failed with their stream; left"
-            " out of a film because they were damaged.",
+            "Frames of streams and films: colorized; late for the client's deadline, and not computed; dropped because"
+            " the client left; failed with their stream; left out of a film because they were damaged.",
             ["outcome"],
             registry=registry,
         )
         for outcome in OUTCOMES:
             self.frames.labels(outcome)
+        self.frames_wasted = Counter(
+            "kinema_frames_wasted_total",
+            "Frames of streams that went to the engine and whose answer nobody got: of those dropped and failed.",
+            registry=registry,
+        )
         self.scene_cuts = Counter(
             "kinema_scene_cuts_total", "Shots that began behind the first of a stream or film.", registry=registry
         )

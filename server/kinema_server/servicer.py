@@ -55,7 +55,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
             with (
                 self._quotas.stream(),
                 self._scheduler.lane(self._settings.credits) as lane,
-                self._watches.stream(spec.height, spec.width, num_credits=lane.depth) as watch,
+                self._watches.stream(spec.height, spec.width, lane) as watch,
             ):
                 stream = Stream(spec, self._bundle.manifest, self._scheduler, lane, watch.tally, watch.smoothed)
                 await context.write(convert.accepted_to_proto(stream, self._bundle))
