@@ -20,6 +20,8 @@ class Accepted:
     """(height, width) at which the model sees the frames."""
     smoothing: float
     saturation: float
+    max_frame_rate: float | None = None
+    """Frames a second that the server takes at most; None for no limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ class StreamChoices(Choices, total=False):
     on_late: Callable[[LumaFrame], None]
     """Is told, in its place between the frames in colour, of each frame that was too late and so does not come back:
     from the thread that reads the stream. Belongs to `max_delay_seconds`."""
+    max_frame_rate: float
+    """For live pictures, 0.1 to 1000: frames a second that will be sent at most. The server takes no more, and where it
+    has no room for them refuses the stream at its start instead of being slow. By default it is not told."""
 
 
 class VideoChoices(Choices, total=False):

@@ -65,6 +65,7 @@ def config_to_proto(first: LumaFrame, form: Form[FrameT], choices: StreamChoices
         working_size=_uint32("working_size", choices.get("working_size", 0)),
         steering=_steering_to_proto(choices),
         max_delay_micros=_max_delay_micros(choices),
+        max_frame_rate=choices.get("max_frame_rate", 0),
     )
     time_base = first.time_base
     if 0 < time_base.numerator < 2**32 and time_base.denominator < 2**32:  # else it is left out: nothing depends on it
@@ -190,6 +191,7 @@ def accepted_from_proto(accepted: pb.StreamAccepted, asked: pb.StreamConfig) -> 
         working_size=(accepted.working_size.height, accepted.working_size.width),
         smoothing=accepted.smoothing,
         saturation=accepted.saturation,
+        max_frame_rate=accepted.max_frame_rate or None,
     )
 
 

@@ -155,6 +155,7 @@ def spec_from_proto(config: pb.StreamConfig, *, max_pixels: int) -> StreamSpec:
             config, "config.", smoothing=config.smoothing if config.HasField("smoothing") else None
         ),
         max_delay_seconds=config.max_delay_micros / 1e6 or None,
+        max_frame_rate=_max_frame_rate_from_proto(config),
     )
 
 
@@ -259,7 +260,7 @@ def event_to_proto(event: Event, bundle: Bundle, engine: Engine) -> pb.ColorizeV
     return pb.ColorizeVideoResponse(accepted=accepted)
 
 
-def accepted_to_proto(stream: Stream, bundle: Bundle) -> pb.ColorizeFramesResponse:
+def accepted_to_proto(stream: Stream, bundle: Bundle, max_frame_rate: float | None) -> pb.ColorizeFramesResponse:
     """Say what will really be used for a stream."""
     spec, engine = stream.spec, stream.scheduler.engine
     height, width = stream.working_shape
@@ -279,6 +280,7 @@ def accepted_to_proto(stream: Stream, bundle: Bundle) -> pb.ColorizeFramesRespon
             color_tags=None if is_rgb else _tags_to_proto(spec.tags),
             steering=_steering_to_proto(spec.options),
             max_delay_micros=round((spec.max_delay_seconds or 0) * 1e6),
+            max_frame_rate=max_frame_rate or 0,
         )
     )
 
@@ -408,6 +410,16 @@ def _time_base_from_proto(config: pb.StreamConfig) -> Fraction:
             "config.time_base", f"must be a fraction above 0, got {time_base.numerator}/{time_base.denominator}"
         )
     return Fraction(time_base.numerator, time_base.denominator)
+
+
+def _max_frame_rate_from_proto(config: pb.StreamConfig) -> float | None:
+    if config.max_frame_rate == 0:
+        return None
+    if not 0.1 <= config.max_frame_rate <= 1000:  # NaN fails too
+        raise InvalidInputError(
+            "config.max_frame_rate", f"must be 0.1 to 1000, or 0 for unknown, got {config.max_frame_rate:g}"
+        )
+    return config.max_frame_rate
 
 
 def _timings_to_proto(seconds: StageSeconds) -> pb.Timings:

@@ -270,10 +270,11 @@ class Scheduler:
 
     def _work(self) -> None:
         while not self._is_closed:
-            if batch := self._next_batch():
-                self._infer(batch)
+            self._infer(self._next_batch())  # no name keeps the batch, nor by its error all of a stream, until the next
 
     def _infer(self, batch: list[_Job]) -> None:
+        if not batch:
+            return
         started = time.perf_counter()
         try:
             pictures = [job.lightness for job in batch]

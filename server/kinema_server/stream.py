@@ -72,6 +72,8 @@ class StreamSpec:
     options: Options
     max_delay_seconds: float | None = None
     """How long after it was taken in a frame may reach the engine; None for however long."""
+    max_frame_rate: float | None = None
+    """Frames a second that are sent at most; None where nobody said."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -119,7 +119,7 @@ class ColorizeFramesRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., frame: _Optional[_Union[Frame, _Mapping]] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size", "steering", "max_delay_micros")
+    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size", "steering", "max_delay_micros", "max_frame_rate")
     SIZE_FIELD_NUMBER: _ClassVar[int]
     PIXEL_FORMAT_FIELD_NUMBER: _ClassVar[int]
     COLOR_TAGS_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +131,7 @@ class StreamConfig(_message.Message):
     WORKING_SIZE_FIELD_NUMBER: _ClassVar[int]
     STEERING_FIELD_NUMBER: _ClassVar[int]
     MAX_DELAY_MICROS_FIELD_NUMBER: _ClassVar[int]
+    MAX_FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
     size: Size
     pixel_format: PixelFormat
     color_tags: ColorTags
@@ -142,7 +143,8 @@ class StreamConfig(_message.Message):
     working_size: int
     steering: Steering
     max_delay_micros: int
-    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., max_delay_micros: _Optional[int] = ...) -> None: ...
+    max_frame_rate: float
+    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., max_delay_micros: _Optional[int] = ..., max_frame_rate: _Optional[float] = ...) -> None: ...
 
 class Steering(_message.Message):
     __slots__ = ("warmth", "desaturate_blacks", "desaturate_highlights", "reference", "keep_colour")
@@ -197,7 +199,7 @@ class ColorizeFramesResponse(_message.Message):
     def __init__(self, accepted: _Optional[_Union[StreamAccepted, _Mapping]] = ..., frame: _Optional[_Union[ColorFrame, _Mapping]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ..., late: _Optional[_Union[Late, _Mapping]] = ...) -> None: ...
 
 class StreamAccepted(_message.Message):
-    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags", "steering", "max_delay_micros")
+    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags", "steering", "max_delay_micros", "max_frame_rate")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +213,7 @@ class StreamAccepted(_message.Message):
     COLOR_TAGS_FIELD_NUMBER: _ClassVar[int]
     STEERING_FIELD_NUMBER: _ClassVar[int]
     MAX_DELAY_MICROS_FIELD_NUMBER: _ClassVar[int]
+    MAX_FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     model_digest: str
@@ -224,7 +227,8 @@ class StreamAccepted(_message.Message):
     color_tags: ColorTags
     steering: Steering
     max_delay_micros: int
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., max_delay_micros: _Optional[int] = ...) -> None: ...
+    max_frame_rate: float
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., max_delay_micros: _Optional[int] = ..., max_frame_rate: _Optional[float] = ...) -> None: ...
 
 class ColorFrame(_message.Message):
     __slots__ = ("seq", "pts", "planes", "shot_cut", "timings")
