@@ -5,7 +5,7 @@ import enum
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -175,8 +175,6 @@ class Stream:
     """Is told of every frame, as Colorizer says."""
     _colorizer: Colorizer = field(init=False)
     _smoothed_at: float = field(init=False, default=0.0)
-    _is_cut_skipped: bool | None = field(init=False, default=False)
-    """Whether a shot began with one of the frames that were too late since the last that was not; None for perhaps."""
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -261,18 +259,13 @@ class Stream:
 
     def _finish(self, inferred: _Inferred | _Late) -> Answer | LateAnswer:
         if isinstance(inferred, _Late):
-            self._is_cut_skipped = any_cut(self._is_cut_skipped, inferred.is_cut)
+            self._colorizer.skip(is_cut=inferred.is_cut)
             return inferred.answer
         started = time.perf_counter()
-        prepared = inferred.prepared
-        if self._is_cut_skipped is not False:
-            is_cut = any_cut(self._is_cut_skipped, prepared.frame.is_cut)
-            prepared = replace(prepared, frame=replace(prepared.frame, is_cut=is_cut))
-            self._is_cut_skipped = False
-        finished = self._colorizer.finish(prepared, inferred.answer.ab)
+        finished = self._colorizer.finish(inferred.prepared, inferred.answer.ab)
         is_rgb = self.spec.output_form is OutputForm.RGB24
         compose = self._colorizer.compose_rgb if is_rgb else self._colorizer.compose
-        frame = compose(prepared, finished)
+        frame = compose(inferred.prepared, finished)
         seconds = StageSeconds(
             inferred.prepare_seconds,
             inferred.answer.queue_seconds,
@@ -286,10 +279,3 @@ class Stream:
         if self.on_smoothed is not None:
             self.on_smoothed(lightness, ab, is_cut)
         self._smoothed_at = time.perf_counter()
-
-
-def any_cut(earlier: bool | None, later: bool | None) -> bool | None:  # noqa: FBT001 - two of a kind
-    """Say whether a shot began with one of two frames; None for a frame means that nobody knows yet."""
-    if earlier or later:
-        return True
-    return None if earlier is None or later is None else False

@@ -10,7 +10,6 @@ from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.frames import LumaFrame
 from kinema_server.errors import LateError
 from kinema_server.scheduler import Scheduler
-from kinema_server.stream import any_cut
 from tests.fakes import FakeEngine, random_film
 from tests.server.conftest import NUM_CREDITS
 from tests.server.test_scheduler import numbers_seen, picture
@@ -106,16 +105,6 @@ async def test_a_late_picture_is_told_so_and_costs_its_lane_no_turn() -> None:
     assert isinstance(late.exception(), LateError)
     assert numbers_seen(engine) == [1, 3, 30]
     assert (one.num_taken, other.num_taken) == (2, 1)
-
-
-def test_a_cut_that_nobody_knows_of_yet_stays_possible() -> None:
-    table = {
-        (True, True): True, (True, None): True, (True, False): True,
-        (None, None): None, (None, False): None, (False, False): False,
-    }  # fmt: skip
-
-    for (one, other), expected in table.items():
-        assert any_cut(one, other) is any_cut(other, one) is expected
 
 
 def test_the_still_film_of_these_tests_has_one_shot() -> None:
