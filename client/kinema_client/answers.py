@@ -20,6 +20,8 @@ class Accepted:
     """(height, width) at which the model sees the frames."""
     smoothing: float
     saturation: float
+    max_frame_rate: float | None = None
+    """Frames a second that the server takes at most; None for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,10 @@ class Summary:
     """The end of a stream."""
 
     num_frames: int
+    """That came back in colour."""
     num_cuts: int
+    num_late: int = 0
+    """That were too late to be computed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, Generic, Self, Unpack
 
 from kinema_client.answers import Accepted, Model, Summary, Timings
-from kinema_client.choices import Choices, PhotoChoices, VideoChoices
+from kinema_client.choices import PhotoChoices, StreamChoices, VideoChoices
 from kinema_client.client import Client
 from kinema_client.convert import FrameT, ImageFormat
 from kinema_client.security import Tls
@@ -38,12 +38,12 @@ class AsyncClient:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self._client.__exit__)
 
-    def colorize_frames(self, frames: Frames, **choices: Unpack[Choices]) -> "AsyncColorStream[ColorFrame]":
+    def colorize_frames(self, frames: Frames, **choices: Unpack[StreamChoices]) -> "AsyncColorStream[ColorFrame]":
         """Colorize frames, as Client.colorize_frames does; a plain iterable is iterated beside the event loop."""
         source = _source(frames)
         return AsyncColorStream(self._client.colorize_frames(source, **choices), source)
 
-    def colorize_frames_to_rgb(self, frames: Frames, **choices: Unpack[Choices]) -> "AsyncColorStream[RgbFrame]":
+    def colorize_frames_to_rgb(self, frames: Frames, **choices: Unpack[StreamChoices]) -> "AsyncColorStream[RgbFrame]":
         """Colorize frames, as Client.colorize_frames_to_rgb does."""
         source = _source(frames)
         return AsyncColorStream(self._client.colorize_frames_to_rgb(source, **choices), source)

@@ -1,7 +1,9 @@
 """What a caller may choose for a photograph, for a stream of frames, and for a whole film."""
 
+from collections.abc import Callable
 from typing import Literal, TypedDict
 
+from kinema_core.frames import LumaFrame
 from kinema_core.steering.colour_statistics import ColourStatistics
 
 
@@ -31,6 +33,20 @@ class Choices(PhotoChoices, total=False):
 
     smoothing: float
     """Over time, 0 (every frame for itself) to 1; by default 0.5."""
+
+
+class StreamChoices(Choices, total=False):
+    """Each may be left to the server."""
+
+    max_delay_seconds: float
+    """For live pictures, 1e-6 to 4294: a frame whose turn at the model comes later than this after the server took it
+    in is not computed; by default every frame is."""
+    on_late: Callable[[LumaFrame], None]
+    """Is told, in its place between the frames in colour, of each frame that was too late and so does not come back:
+    from the thread that reads the stream. Belongs to `max_delay_seconds`."""
+    max_frame_rate: float
+    """For live pictures, 0.1 to 1000: frames a second that will be sent at most. The server takes no more, and where it
+    has no room for them refuses the stream at its start instead of being slow. By default it is not told."""
 
 
 class VideoChoices(Choices, total=False):

@@ -9,7 +9,7 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_client import convert
 from kinema_client.answers import Model
-from kinema_client.choices import Choices, PhotoChoices, VideoChoices
+from kinema_client.choices import PhotoChoices, StreamChoices, VideoChoices
 from kinema_client.convert import FrameT
 from kinema_client.errors import ClientError, error_from_rpc
 from kinema_client.security import Tls, credentials_for
@@ -81,7 +81,7 @@ class Client:
                 stream.close()
             self._channel.close()
 
-    def colorize_frames(self, frames: Iterable[LumaFrame], **choices: Unpack[Choices]) -> ColorStream[ColorFrame]:
+    def colorize_frames(self, frames: Iterable[LumaFrame], **choices: Unpack[StreamChoices]) -> ColorStream[ColorFrame]:
         """Colorize frames of one size and one set of tags, in order; each comes back with the very luma it came with.
 
         Args:
@@ -94,7 +94,9 @@ class Client:
         """
         return self._stream(frames, convert.CHROMA, choices)
 
-    def colorize_frames_to_rgb(self, frames: Iterable[LumaFrame], **choices: Unpack[Choices]) -> ColorStream[RgbFrame]:
+    def colorize_frames_to_rgb(
+        self, frames: Iterable[LumaFrame], **choices: Unpack[StreamChoices]
+    ) -> ColorStream[RgbFrame]:
         """Colorize frames as `colorize_frames` does, into sRGB: their lightness is held instead of their luma."""
         return self._stream(frames, convert.RGB, choices)
 
@@ -158,7 +160,9 @@ class Client:
         except grpc.RpcError as error:
             raise error_from_rpc(error, self.target) from error
 
-    def _stream(self, frames: Iterable[LumaFrame], form: convert.Form[FrameT], choices: Choices) -> ColorStream[FrameT]:
+    def _stream(
+        self, frames: Iterable[LumaFrame], form: convert.Form[FrameT], choices: StreamChoices
+    ) -> ColorStream[FrameT]:
         stream = ColorStream(
             self._stub,
             frames,

@@ -8,7 +8,7 @@ import numpy as np
 
 from kinema.v1 import colorizer_pb2 as pb
 from kinema_client.answers import Accepted, Model, Summary, Timings, VideoAccepted, VideoSummary
-from kinema_client.choices import Choices, PhotoChoices, VideoChoices
+from kinema_client.choices import PhotoChoices, StreamChoices, VideoChoices
 from kinema_client.errors import ProtocolError
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, ColorRange, LumaFrame, Matrix, Plane, RgbFrame, chroma_shape
@@ -42,13 +42,13 @@ class Form(Generic[FrameT]):
 
 
 def config_to_proto(
-    first: LumaFrame, form: Form[FrameT], choices: Choices, resume_token: bytes = b""
+    first: LumaFrame, form: Form[FrameT], choices: StreamChoices, resume_token: bytes = b""
 ) -> pb.ColorizeFramesRequest:
     """Describe a stream of frames like `first`; with a token, one that goes on.
 
     Raises:
-        InvalidInputError: a choice does not fit the wire, or frames without chroma are to keep their colour; what is
-            sensible the server knows.
+        InvalidInputError: a choice does not fit the wire, frames without chroma are to keep their colour, or there is a
+            deadline and nobody to tell of what was too late; what is sensible the server knows.
     """
     if choices.get("keep_colour") and first.chroma is None:
         raise InvalidInputError(
@@ -67,6 +67,8 @@ def config_to_proto(
         working_size=_uint32("working_size", choices.get("working_size", 0)),
         steering=_steering_to_proto(choices),
         resume_token=resume_token,
+        max_delay_micros=_max_delay_micros(choices),
+        max_frame_rate=choices.get("max_frame_rate", 0),
     )
     time_base = first.time_base
     if 0 < time_base.numerator < 2**32 and time_base.denominator < 2**32:  # else it is left out: nothing depends on it
@@ -123,7 +125,7 @@ def video_summary_from_proto(summary: pb.VideoSummary) -> VideoSummary:
     return VideoSummary(num_frames=summary.num_frames, num_left_out=summary.num_left_out)
 
 
-def frame_to_proto(seq: int, frame: LumaFrame, choices: Choices) -> pb.ColorizeFramesRequest:
+def frame_to_proto(seq: int, frame: LumaFrame, choices: StreamChoices) -> pb.ColorizeFramesRequest:
     """Translate a frame of a stream with these choices; its chroma goes along only where colour is to be kept."""
     sample = "u1" if frame.tags.bit_depth == 8 else "<u2"
     chroma = frame.chroma if choices.get("keep_colour") else None
@@ -178,6 +180,8 @@ def accepted_from_proto(accepted: pb.StreamAccepted, asked: pb.StreamConfig) -> 
         ProtocolError: it grants no credit: no frame could ever be sent; or the server passes over what was asked for.
     """
     _check_steering(accepted, asked)
+    if accepted.max_delay_micros != asked.max_delay_micros:
+        raise ProtocolError("the server is too old for deadlines: update it, or leave max_delay_seconds out")
     if accepted.credits < 1:
         raise ProtocolError("the server accepted a stream and granted no credit for frames")
     return Accepted(
@@ -190,12 +194,13 @@ def accepted_from_proto(accepted: pb.StreamAccepted, asked: pb.StreamConfig) -> 
         working_size=(accepted.working_size.height, accepted.working_size.width),
         smoothing=accepted.smoothing,
         saturation=accepted.saturation,
+        max_frame_rate=accepted.max_frame_rate or None,
     )
 
 
 def summary_from_proto(summary: pb.Summary) -> Summary:
     """Translate the end of a stream."""
-    return Summary(num_frames=summary.num_frames, num_cuts=summary.num_cuts)
+    return Summary(num_frames=summary.num_frames, num_cuts=summary.num_cuts, num_late=summary.num_late)
 
 
 def image_to_proto(image: bytes, *, output_format: ImageFormat, choices: PhotoChoices) -> pb.ColorizeImageRequest:
@@ -251,6 +256,17 @@ def _check_steering(accepted: pb.StreamAccepted | pb.VideoAccepted, asked: pb.St
         raise ProtocolError(
             "the server is too old for warmth, desaturation, a reference or kept colour: update it, or leave them out"
         )
+
+
+def _max_delay_micros(choices: StreamChoices) -> int:
+    max_delay = choices.get("max_delay_seconds")
+    if (max_delay is None) != ("on_late" not in choices):
+        raise InvalidInputError("on_late", "belongs to max_delay_seconds: give both, or neither")
+    if max_delay is None:
+        return 0
+    if not 1e-6 <= max_delay < 2**32 / 1e6:  # NaN fails too
+        raise InvalidInputError("max_delay_seconds", f"must be 1e-6 to 4294, got {max_delay}")
+    return round(max_delay * 1e6)
 
 
 def _check_planes(answer: pb.ColorFrame, expected: list[int]) -> None:

@@ -19,7 +19,7 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_client import convert
 from kinema_client.answers import Accepted, Summary, Timings
-from kinema_client.choices import Choices
+from kinema_client.choices import StreamChoices
 from kinema_client.convert import FrameT
 from kinema_client.errors import (
     ProtocolError,
@@ -46,6 +46,7 @@ class ColorStream(Generic[FrameT]):
 
     Nothing is sent before the first frame is asked for. At most `accepted.credits` frames are on their way at a time,
     and no more are held in memory. An error of the caller's own frames is raised after the answers to those before it.
+    Where `max_delay_seconds` is chosen, frames can be too late: `on_late` gets each of those, and none comes out here.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class ColorStream(Generic[FrameT]):
         stub: pb_grpc.ColorizerStub,
         frames: Iterable[LumaFrame],
         form: convert.Form[FrameT],
-        choices: Choices,
+        choices: StreamChoices,
         target: str,
         on_close: Callable[["ColorStream[Any]"], None],
         *,
@@ -149,18 +150,13 @@ class ColorStream(Generic[FrameT]):
                 return None
             self._open_in_time((ServerDrainingError,))
         while True:
-            try:
-                response = self._receive()
-            except grpc.RpcError as error:
-                # With an answer the server took a state along that nobody has: going on would change the colours.
-                is_away = isinstance(self._error_of(error), ServerUnavailableError)
-                if self._is_answered or not is_away or not self._may_try_again_after(_FIRST_PAUSE_SECONDS):
-                    raise
-                self._open_in_time(_ELSEWHERE)
-                continue
+            response = self._receive_while_away()
             match response.WhichOneof("message"):
                 case "frame":
                     return self._take(response.frame)
+                case "late":
+                    self._pass_over(response.late)
+                    continue
                 case "draining":
                     self._leave(response.draining)
                     if not self._outbox.is_done():
@@ -172,6 +168,18 @@ class ColorStream(Generic[FrameT]):
                     raise ProtocolError(f"the server sent {kind} with {self._outbox.num_unanswered} frames unanswered")
             self._end()
             return None
+
+    def _receive_while_away(self) -> pb.ColorizeFramesResponse:
+        """Wait for the next message; from another server, where one went away before it had answered anything."""
+        while True:
+            try:
+                return self._receive()
+            except grpc.RpcError as error:
+                # With an answer the server took a state along that nobody has: going on would change the colours.
+                is_away = isinstance(self._error_of(error), ServerUnavailableError)
+                if self._is_answered or not is_away or not self._may_try_again_after(_FIRST_PAUSE_SECONDS):
+                    raise
+                self._open_in_time(_ELSEWHERE)
 
     def _open_in_time(self, worth_waiting: tuple[type[Exception], ...]) -> None:
         """Open a call; where these are the errors, again and again until the time is over."""
@@ -234,6 +242,12 @@ class ColorStream(Generic[FrameT]):
             raise ProtocolError("the server ended a stream without a summary")
         return response
 
+    def _pass_over(self, late: pb.Late) -> None:
+        sent = self._next_sent(late.seq)
+        if "on_late" not in self._choices:
+            raise ProtocolError(f"the server gave frame {late.seq} up as too late, though no deadline was set")
+        self._choices["on_late"](sent.frame)
+
     def _next_sent(self, seq: int) -> Sent:
         sent = self._outbox.answered(seq)
         if sent is None:
@@ -258,7 +272,10 @@ class ColorStream(Generic[FrameT]):
 
     def _hang_up(self, summary: Summary) -> None:
         """Note what a call did, and let it end."""
-        self._done = Summary(self._done.num_frames + summary.num_frames, self._done.num_cuts + summary.num_cuts)
+        done = self._done
+        self._done = Summary(
+            done.num_frames + summary.num_frames, done.num_cuts + summary.num_cuts, done.num_late + summary.num_late
+        )
         with held_ctrl_c(self._responses.cancel):
             next(self._responses, None)  # or the server would take the end for a client that left
 

@@ -34,7 +34,7 @@ from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_core.steering.grade import MAX_BLACKS, MIN_HIGHLIGHTS, Grade
 from kinema_core.steering.own_colour import ColourShots, frame_residual, is_colour_photo
 from kinema_core.steering.reference import ReferenceTransfer
-from kinema_core.temporal.cuts import CutDetector
+from kinema_core.temporal.cuts import CutDetector, any_cut
 from kinema_core.temporal.stabilizer import Stabilizer
 from kinema_core.temporal.state import State, Value, state_from_bytes, state_to_bytes
 from kinema_core.upsample import upsample_ab
@@ -157,6 +157,7 @@ class Colorizer:
         self._stabilizer = Stabilizer(self.options.smoothing)
         self._transfer = ReferenceTransfer(self.options.reference) if self.options.reference else None
         self._colour_shots = ColourShots()
+        self._skipped_cut: bool | None = False
         self._on_smoothed = on_smoothed
 
     def prepare(self, frame: LumaFrame) -> Prepared:
@@ -175,6 +176,10 @@ class Colorizer:
             residual = frame_residual(frame.luma, *frame.chroma, frame.tags)
         return Prepared(frame, prepare_lightness(frame.luma, frame.tags, self.working_shape), residual)
 
+    def skip(self, *, is_cut: bool | None) -> None:
+        """Pass over a frame that gets no colour; what it says of a cut counts for the next one."""
+        self._skipped_cut = any_cut(self._skipped_cut, is_cut)
+
     def finish(self, prepared: Prepared, ab: F32) -> Finished:
         """Turn the model's ab (1, 2, h/s, w/s) into the frame's; call it in the order of the frames.
 
@@ -185,8 +190,12 @@ class Colorizer:
         lightness = prepared.lightness[0, 0]
         is_cut = self._cuts.is_cut(lightness)
         transition = self._cuts.found.kind if self._cuts.found else None
-        if prepared.frame.is_cut is not None:
-            is_cut, transition = prepared.frame.is_cut, None
+        told = (
+            prepared.frame.is_cut if self._skipped_cut is False else any_cut(self._skipped_cut, prepared.frame.is_cut)
+        )
+        self._skipped_cut = False
+        if told is not None:
+            is_cut, transition = told, None
         ab = np.ascontiguousarray(ab[0].transpose(1, 2, 0))
         ab = self._stabilizer.smooth(lightness, ab, is_cut=is_cut)
         if self._transfer is not None:
@@ -203,6 +212,8 @@ class Colorizer:
     def snapshot(self) -> State:
         """Give what the frames finished so far leave to the next; takes no time, for nothing is copied."""
         state: dict[str, Value] = {"height": self.shape[0], "width": self.shape[1]}
+        if self._skipped_cut is not False:
+            state["skipped_cut"] = "yes" if self._skipped_cut else "perhaps"
         state |= {f"cuts.{name}": value for name, value in self._cuts.snapshot().items()}
         state |= {f"stabilizer.{name}": value for name, value in self._stabilizer.snapshot().items()}
         if self._transfer is not None:
@@ -229,11 +240,15 @@ class Colorizer:
         cuts.restore(state, "cuts.")
         stabilizer.restore(state, self.working_shape, ab_shape, "stabilizer.")
         colour_shots.restore(state, "own_colour.")
+        skipped_cut: bool | None = False
+        if state.has("skipped_cut"):
+            skipped_cut = state.text("skipped_cut", ("yes", "perhaps")) == "yes" or None
         if self.options.reference is not None:
             transfer = ReferenceTransfer(self.options.reference)
             transfer.restore(state, "palette.")
             self._transfer = transfer
         self._cuts, self._stabilizer, self._colour_shots = cuts, stabilizer, colour_shots
+        self._skipped_cut = skipped_cut
 
     def compose(self, prepared: Prepared, finished: Finished) -> ColorFrame:
         """Return the frame in Y'CbCr 4:2:0: its own luma plane, and chroma that holds it."""

@@ -1,16 +1,16 @@
 """Who calls: nobody without a key where keys are asked for, and nobody beyond what the key allows."""
 
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import grpc
-from grpc_status import rpc_status
 
-from kinema_server.errors import BusyError, ForbiddenError, UnauthenticatedError, error_to_status
+from kinema_server.aborting import abort
+from kinema_server.errors import ForbiddenError, UnauthenticatedError, error_to_status
 from kinema_server.keys import Client, KeyRing
+from kinema_server.ledger import Ledger
 
 _HEALTH = "/grpc.health.v1.Health/"
 _SERVICE = "/kinema.v1.Colorizer/"
@@ -61,26 +61,33 @@ class Quotas:
     """How much of the server each client has."""
 
     def __init__(self) -> None:
-        self._num_streams: Counter[str] = Counter()
+        self._streams = Ledger()
+        self._pixels = Ledger()
 
     @contextlib.contextmanager
-    def stream(self) -> Iterator[None]:
-        """Take one of the caller's places for a stream or photograph.
+    def stream(self, pixels_per_second: int = 0) -> Iterator[None]:
+        """Take one of the caller's places for a stream or photograph, and so many of its pixels a second.
 
         Raises:
-            BusyError: all of them are taken.
+            BusyError: there are not so many left.
         """
         client = caller.get()
         if client is None:
             yield
             return
-        if client.max_streams is not None and self._num_streams[client.name] >= client.max_streams:
-            raise BusyError(f"all {client.max_streams} streams that {client.name} may have are open; try again later")
-        self._num_streams[client.name] += 1
-        try:
+        name, most_streams, most_pixels = client.name, client.max_streams, client.max_pixels_per_second
+        with (
+            self._streams.taken(
+                1, most_streams, f"all {most_streams} streams that {name} may have are open", account=name
+            ),
+            self._pixels.taken(
+                pixels_per_second,
+                most_pixels,
+                f"the {most_pixels} pixels a second that {name} may send are taken",
+                account=name,
+            ),
+        ):
             yield
-        finally:
-            self._num_streams[client.name] -= 1
 
 
 def _listed(client: Client) -> str:
@@ -89,10 +96,10 @@ def _listed(client: Client) -> str:
 
 def _refusing(handler: Handler, error: Exception) -> Handler:
     """Make a handler that refuses, of the shape that the client expects."""
-    status = rpc_status.to_status(error_to_status(error))
+    status = error_to_status(error)
 
     async def refuse(_: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
-        await context.abort(status.code, status.details, status.trailing_metadata)
+        await abort(context, status)
 
     shapes: dict[tuple[bool, bool], Any] = {
         (False, False): grpc.unary_unary_rpc_method_handler,

@@ -21,7 +21,17 @@ from kinema_core.media.encoders import DEFAULT_CODEC
 from kinema_core.pipeline import Options
 from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_server.photos import ImageFormat, PhotoRequest
-from kinema_server.stream import Answer, OutputForm, PixelFormat, SentFrame, StageSeconds, Stream, StreamSpec, Tally
+from kinema_server.stream import (
+    Answer,
+    LateAnswer,
+    OutputForm,
+    PixelFormat,
+    SentFrame,
+    StageSeconds,
+    Stream,
+    StreamSpec,
+    Tally,
+)
 from kinema_server.videos import MAX_CHUNK_BYTES, Done, Event, Progress, VideoRequest
 
 NumberT = TypeVar("NumberT", bound=int)
@@ -151,6 +161,8 @@ def spec_from_proto(config: pb.StreamConfig, *, max_pixels: int) -> StreamSpec:
         options=_options_from_proto(
             config, "config.", smoothing=config.smoothing if config.HasField("smoothing") else None
         ),
+        max_delay_seconds=config.max_delay_micros / 1e6 or None,
+        max_frame_rate=_max_frame_rate_from_proto(config),
     )
 
 
@@ -255,7 +267,9 @@ def event_to_proto(event: Event, bundle: Bundle, engine: Engine) -> pb.ColorizeV
     return pb.ColorizeVideoResponse(accepted=accepted)
 
 
-def accepted_to_proto(stream: Stream, bundle: Bundle, *, is_resumed: bool = False) -> pb.ColorizeFramesResponse:
+def accepted_to_proto(
+    stream: Stream, bundle: Bundle, max_frame_rate: float | None, *, is_resumed: bool = False
+) -> pb.ColorizeFramesResponse:
     """Say what will really be used for a stream."""
     spec, engine = stream.spec, stream.scheduler.engine
     height, width = stream.working_shape
@@ -275,12 +289,16 @@ def accepted_to_proto(stream: Stream, bundle: Bundle, *, is_resumed: bool = Fals
             color_tags=None if is_rgb else _tags_to_proto(spec.tags),
             steering=_steering_to_proto(spec.options),
             resumed=is_resumed,
+            max_delay_micros=round((spec.max_delay_seconds or 0) * 1e6),
+            max_frame_rate=max_frame_rate or 0,
         )
     )
 
 
-def answer_to_proto(answer: Answer, form: OutputForm) -> pb.ColorizeFramesResponse:
-    """Translate a frame in colour."""
+def answer_to_proto(answer: Answer | LateAnswer, form: OutputForm) -> pb.ColorizeFramesResponse:
+    """Translate a frame in colour, or one that was too late."""
+    if isinstance(answer, LateAnswer):
+        return pb.ColorizeFramesResponse(late=pb.Late(seq=answer.seq, pts=answer.pts))
     frame = answer.frame
     if isinstance(frame, RgbFrame):
         planes = [frame.rgb.tobytes()]
@@ -332,7 +350,7 @@ def models_to_proto(bundles: list[Bundle]) -> pb.ListModelsResponse:
 
 
 def _summary_of(tally: Tally) -> pb.Summary:
-    return pb.Summary(num_frames=tally.num_answered, num_cuts=tally.num_cuts)
+    return pb.Summary(num_frames=tally.num_answered, num_cuts=tally.num_cuts, num_late=tally.num_late)
 
 
 def _options_from_proto(
@@ -410,6 +428,16 @@ def _time_base_from_proto(config: pb.StreamConfig) -> Fraction:
             "config.time_base", f"must be a fraction above 0, got {time_base.numerator}/{time_base.denominator}"
         )
     return Fraction(time_base.numerator, time_base.denominator)
+
+
+def _max_frame_rate_from_proto(config: pb.StreamConfig) -> float | None:
+    if config.max_frame_rate == 0:
+        return None
+    if not 0.1 <= config.max_frame_rate <= 1000:  # NaN fails too
+        raise InvalidInputError(
+            "config.max_frame_rate", f"must be 0.1 to 1000, or 0 for unknown, got {config.max_frame_rate:g}"
+        )
+    return config.max_frame_rate
 
 
 def _timings_to_proto(seconds: StageSeconds) -> pb.Timings:

@@ -8,6 +8,7 @@ KinemaError (kinema_core.errors)
     ├── DrainingError        the server is being stopped, and another takes the call
     ├── UnauthenticatedError the call came without a key that is known
     ├── ForbiddenError       the key does not allow the method
+    ├── LateError            a picture's turn came after its deadline; never reaches the wire
     └── StartError           the server cannot start; never reaches the wire
 """
 
@@ -49,6 +50,10 @@ class UnauthenticatedError(ServerError):
 
 class ForbiddenError(ServerError):
     """The key does not allow the method."""
+
+
+class LateError(ServerError):
+    """A picture's turn came after its deadline."""
 
 
 class StartError(ServerError):

@@ -5,6 +5,7 @@
     sha256 = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
     methods = ["ColorizeFrames", "ListModels"]   # all, if left out
     max_streams = 4                              # the server's limit, if left out
+    max_pixels_per_second = 62208000             # the same; of all its streams together: here 1080p at 30
 
 A key is 256 random bits: nobody guesses one from its SHA-256, so that no slow digest is needed.
 """
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 METHODS = frozenset(method.name for method in pb.DESCRIPTOR.services_by_name["Colorizer"].methods)
 """What a key may be limited to."""
 NAME_RULE = "1 to 64 letters, digits or _.@-"
+_LIMITS = ("max_streams", "max_pixels_per_second")
 _PREFIX = "kinema_"
 """Of every key, so that scanners for secrets find one that got out."""
 
@@ -40,6 +42,8 @@ class Client:
     """The methods of the service that it may call."""
     max_streams: int | None
     """Streams and photographs at a time; None where only the server's own limit counts."""
+    max_pixels_per_second: int | None = None
+    """Of its streams together; None as above."""
 
 
 def new_key() -> str:
@@ -114,8 +118,8 @@ def read_keys(path: Path) -> Mapping[str, Client]:
 
 
 def _read_entry(entry: Mapping[str, Any]) -> tuple[str, Client]:
-    if unknown := set(entry) - {"name", "sha256", "methods", "max_streams"}:
-        raise ValueError(f"{min(unknown)!r} is unknown; allowed are name, sha256, methods and max_streams")
+    if unknown := set(entry) - {"name", "sha256", "methods", *_LIMITS}:
+        raise ValueError(f"{min(unknown)!r} is unknown; allowed are name, sha256, methods, {' and '.join(_LIMITS)}")
     name, digest = entry.get("name"), entry.get("sha256")
     if not isinstance(name, str) or not is_name(name):
         raise ValueError(f"name must be {NAME_RULE}, got {name!r}")
@@ -124,7 +128,8 @@ def _read_entry(entry: Mapping[str, Any]) -> tuple[str, Client]:
     methods = entry.get("methods", sorted(METHODS))
     if not isinstance(methods, list) or not set(methods) <= METHODS:
         raise ValueError(f"methods must be a list of {', '.join(sorted(METHODS))}, got {methods!r}")
-    max_streams = entry.get("max_streams")
-    if max_streams is not None and (not isinstance(max_streams, int) or max_streams < 1):
-        raise ValueError(f"max_streams must be a number from 1, got {max_streams!r}")
-    return digest, Client(name, frozenset(methods), max_streams)
+    limits = {limit: entry.get(limit) for limit in _LIMITS}
+    for limit, value in limits.items():
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ValueError(f"{limit} must be a number from 1, got {value!r}")
+    return digest, Client(name, frozenset(methods), **limits)

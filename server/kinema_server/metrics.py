@@ -1,6 +1,7 @@
 """Every metric of the server. docs/operations.md says what each is for."""
 
 import importlib.metadata
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from kinema_core.bundle import Bundle
 from kinema_core.engines.engine import Engine
 from kinema_core.quality.live import Reading
+from kinema_server.admission import Admission
 from kinema_server.scheduler import Scheduler, Wait
 from kinema_server.stream import StageSeconds
 
 FRAME_STAGES = ("preprocess", "temporal", "compose", "send")
 ENGINE_STAGES = ("queue", "batch_wait", "engine")
-OUTCOMES = ("colorized", "dropped", "failed", "left_out")
+OUTCOMES = ("colorized", "late", "dropped", "failed", "left_out")
 
 # Where the buckets lie was measured: benchmarks/latencies.py, with its numbers in benchmarks/RESULTS.md.
 STAGE_SECONDS_BUCKETS = (
@@ -40,8 +42,8 @@ class Metrics:
         )
         self.frames = Counter(
             "kinema_frames_total",
-            "Frames of streams and films: colorized; dropped because the client left; failed with their stream; left"
-            " out of a film because they were damaged.",
+            "Frames of streams and films: colorized; late for the client's deadline, and not computed; dropped because"
+            " the client left; failed with their stream; left out of a film because they were damaged.",
             ["outcome"],
             registry=registry,
         )
@@ -56,6 +58,11 @@ class Metrics:
         self.resume_tokens_refused = Counter(
             "kinema_resume_tokens_refused_total",
             "Resume tokens that could not be used, so that their streams began anew.",
+            registry=registry,
+        )
+        self.frames_wasted = Counter(
+            "kinema_frames_wasted_total",
+            "Frames of streams that went to the engine and whose answer nobody got: of those dropped and failed.",
             registry=registry,
         )
         self.scene_cuts = Counter(
@@ -146,6 +153,33 @@ class Metrics:
             ("kinema_places_max", "Streams, films and photographs there is room for.", lambda: max_places),
             ("kinema_video_places_used", "Whole films under way.", lambda: scheduler.num_videos),
             ("kinema_video_places_max", "Whole films there is room for.", lambda: max_video_places),
+        ):
+            Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def watch_admission(self, admission: Admission) -> None:
+        """Show, whenever asked, how much of what streams may have is taken."""
+        pixels_limit, memory_limit = admission.max_pixels_per_second, admission.max_memory_bytes
+        for name, help_text, read in (
+            (
+                "kinema_stream_pixels_per_second",
+                "Pixels a second that open streams may send, of those that are held to a rate.",
+                lambda: admission.pixels_per_second,
+            ),
+            (
+                "kinema_stream_pixels_per_second_limit",
+                "Beyond it streams are refused; +Inf for no limit.",
+                lambda: math.inf if pixels_limit is None else pixels_limit,
+            ),
+            (
+                "kinema_stream_memory_bytes",
+                "Memory that open streams can hold, estimated.",
+                lambda: admission.memory_bytes,
+            ),
+            (
+                "kinema_stream_memory_limit_bytes",
+                "Beyond it streams are refused; +Inf for no limit.",
+                lambda: math.inf if memory_limit is None else memory_limit,
+            ),
         ):
             Gauge(name, help_text, registry=self.registry).set_function(read)
 

@@ -8,12 +8,14 @@ A batch holds pictures of one size, as many as the plan allows; where larger bat
 engine gives a picture the same bits in any batch.
 
 A lane holds at most `depth` pictures and there are at most `max_lanes` lanes, so all that waits is bounded, and a
-borrower with many pictures waiting delays another by one picture, not by all of them. Work on the CPU beside the
-engine goes to a small pool of threads: none of it runs in the event loop.
+borrower with many pictures waiting delays another by one picture, not by all of them. A picture whose deadline has
+passed when its turn comes is not run, and costs its lane no turn. Work on the CPU beside the engine goes to a small
+pool of threads: none of it runs in the event loop.
 """
 
 import asyncio
 import contextlib
+import math
 import os
 import threading
 import time
@@ -31,7 +33,7 @@ from numpy.typing import NDArray
 from kinema_core.engines.engine import Engine
 from kinema_core.errors import CancelledWorkError
 from kinema_server.batching import BatchPlan
-from kinema_server.errors import BusyError
+from kinema_server.errors import BusyError, LateError
 
 F32 = NDArray[np.float32]
 P = ParamSpec("P")
@@ -54,6 +56,8 @@ class _Job:
     lightness: F32
     submitted: float
     answer: Future[Inferred]
+    deadline: float
+    """By `perf_counter`, as all times here."""
     taken: float = 0.0
     """When it became part of a batch."""
 
@@ -83,6 +87,8 @@ class Lane:
     def __init__(self, depth: int) -> None:
         self.depth = depth
         self.jobs: deque[_Job] = deque()
+        self.num_taken = 0
+        """Pictures that went on to the engine."""
         self.is_closed = False
 
     def drop(self) -> None:
@@ -91,6 +97,19 @@ class Lane:
         for job in self.jobs:
             job.answer.cancel()
         self.jobs.clear()
+
+    def next_job(self) -> _Job | None:
+        """Take the next picture that is still wanted; tell those that are too late."""
+        while self.jobs:
+            job = self.jobs.popleft()
+            if not job.answer.set_running_or_notify_cancel():
+                continue
+            job.taken = time.perf_counter()
+            if job.taken <= job.deadline:
+                self.num_taken += 1
+                return job
+            job.answer.set_exception(LateError(f"its turn came {job.taken - job.deadline:.3f} s too late"))
+        return None
 
 
 class Scheduler:
@@ -179,13 +198,15 @@ class Scheduler:
                 with contextlib.suppress(ValueError):
                     self._turns.remove(lane)
 
-    def submit(self, lane: Lane, lightness: F32) -> Future[Inferred]:
+    def submit(self, lane: Lane, lightness: F32, *, deadline: float = math.inf) -> Future[Inferred]:
         """Queue a picture (1, 1, h, w), L* 0-100, in a lane.
+
+        The answer is LateError where its turn comes after `deadline`, by `perf_counter`.
 
         Raises:
             CancelledWorkError: the lane or the scheduler is closed.
         """
-        job = _Job(lightness, time.perf_counter(), Future())
+        job = _Job(lightness, time.perf_counter(), Future(), deadline)
         with self._changed:
             if self._is_closed or lane.is_closed:
                 raise CancelledWorkError("nobody waits for this picture any more")
@@ -235,25 +256,25 @@ class Scheduler:
         return batch
 
     def _fill(self, batch: list[_Job]) -> None:
-        """Take pictures in turn, up to a full batch or one of another size; what was cancelled is passed over."""
+        """Take pictures in turn, up to a full batch or one of another size."""
         while self._turns and len(batch) < self._batching.max_size:
             lane = self._turns[0]
             if batch and lane.jobs[0].lightness.shape != batch[0].lightness.shape:
                 return
             self._turns.popleft()
-            job = lane.jobs.popleft()
+            job = lane.next_job()
             if lane.jobs:
                 self._turns.append(lane)
-            if job.answer.set_running_or_notify_cancel():
-                job.taken = time.perf_counter()
+            if job is not None:
                 batch.append(job)
 
     def _work(self) -> None:
         while not self._is_closed:
-            if batch := self._next_batch():
-                self._infer(batch)
+            self._infer(self._next_batch())  # no name keeps the batch, nor by its error all of a stream, until the next
 
     def _infer(self, batch: list[_Job]) -> None:
+        if not batch:
+            return
         started = time.perf_counter()
         try:
             pictures = [job.lightness for job in batch]

@@ -15,11 +15,14 @@ from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.bundle import Bundle
 from kinema_core.errors import InvalidInputError
 from kinema_server import convert
+from kinema_server.aborting import abort
 from kinema_server.access import Quotas
+from kinema_server.admission import Admission
 from kinema_server.drain import Drain
 from kinema_server.errors import UnknownModelError, error_to_status, is_servers_fault
 from kinema_server.lane_engine import LaneEngine
 from kinema_server.metrics import Metrics
+from kinema_server.pace import paced
 from kinema_server.photos import colorize_encoded
 from kinema_server.request_ids import begin_request
 from kinema_server.resume_tokens import FIELD, ResumePoint, ResumeTokens
@@ -52,6 +55,8 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         self._scheduler = scheduler
         self._metrics = metrics
         self._quotas = Quotas()
+        self._admission = Admission(settings, bundle.manifest)
+        metrics.watch_admission(self._admission)
         self._watches = watches
         self._drain = drain
         self._tokens = tokens
@@ -64,17 +69,22 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         async with self._call("ColorizeFrames", context, conversation), self._drain.stream() as drainable:
             spec = await drainable.before_drain(conversation.config())
             self._check_model("config.model", spec.model)
+            terms = self._admission.terms(spec)
             with (
-                self._quotas.stream(),
-                self._scheduler.lane(self._settings.credits) as lane,
-                self._watches.stream(spec.height, spec.width, num_credits=lane.depth) as watch,
+                self._quotas.stream(terms.pixels_per_second),
+                self._admission.admitted(terms),
+                self._scheduler.lane(terms.num_credits) as lane,
+                self._watches.stream(spec.height, spec.width, lane) as watch,
             ):
                 stream = Stream(spec, self._bundle.manifest, self._scheduler, lane, watch.tally, watch.smoothed)
                 is_resumed = await self._resume(stream, conversation)
-                await context.write(convert.accepted_to_proto(stream, self._bundle, is_resumed=is_resumed))
+                await context.write(
+                    convert.accepted_to_proto(stream, self._bundle, terms.max_frame_rate, is_resumed=is_resumed)
+                )
                 async with (
                     contextlib.aclosing(conversation.frames(spec)) as sent,
-                    contextlib.aclosing(drainable.frames(sent)) as frames,
+                    contextlib.aclosing(paced(sent, terms.max_frame_rate, burst=terms.num_credits)) as in_time,
+                    contextlib.aclosing(drainable.frames(in_time)) as frames,
                     contextlib.aclosing(stream.colorize(frames)) as answers,
                 ):
                     async for answer in answers:
@@ -211,8 +221,8 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                 logger.info("call_refused", extra={"method": method, "reason": str(error)[:300]})
             last_seq = conversation.last_answered_seq if conversation else None
             metadata = {} if last_seq is None else {"last_accepted_seq": str(last_seq)}
-            status = rpc_status.to_status(error_to_status(error, metadata))
-            self._metrics.calls.labels(method, status.code.name).inc()
-            await context.abort(status.code, status.details, status.trailing_metadata)
+            status = error_to_status(error, metadata)
+            self._metrics.calls.labels(method, rpc_status.to_status(status).code.name).inc()
+            await abort(context, status)
         else:
             self._metrics.calls.labels(method, "OK").inc()

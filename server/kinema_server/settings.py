@@ -65,6 +65,12 @@ class Settings:
     """The largest frame of a stream, width x height."""
     max_photo_pixels: int = 8192 * 4096
     """The largest photograph, width x height."""
+    max_pixels_per_second: int | None = None
+    """What all streams together may send; the next is refused. None for no limit."""
+    max_memory_bytes: int | None = None
+    """What all streams together can hold, as estimated; the next is refused. None for no limit."""
+    max_stream_memory_bytes: int = 1 << 30
+    """What one stream can hold, as estimated; one of large frames gets fewer credits for it."""
     grace_seconds: float = 10.0
     """How long running streams may go on after the server was told to stop."""
 
@@ -86,6 +92,11 @@ class Settings:
         _check_range("max_video_bytes", self.max_video_bytes, 1, 1 << 50)
         _check_range("max_frame_pixels", self.max_frame_pixels, 1, MAX_SIDE**2)
         _check_range("max_photo_pixels", self.max_photo_pixels, 1, MAX_SIDE**2)
+        if self.max_pixels_per_second is not None:
+            _check_range("max_pixels_per_second", self.max_pixels_per_second, 1, 1 << 50)
+        if self.max_memory_bytes is not None:
+            _check_range("max_memory_bytes", self.max_memory_bytes, 1, 1 << 50)
+        _check_range("max_stream_memory_bytes", self.max_stream_memory_bytes, 1, 1 << 50)
         _check_range("grace_seconds", self.grace_seconds, 0, 3600)
         _check_choice("log_format", self.log_format, LOG_FORMATS)
         _check_choice("engine", self.engine, ENGINE_NAMES)
@@ -144,6 +155,9 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "max_video_bytes": ("KINEMA_MAX_VIDEO_BYTES", int),
     "max_frame_pixels": ("KINEMA_MAX_FRAME_PIXELS", int),
     "max_photo_pixels": ("KINEMA_MAX_PHOTO_PIXELS", int),
+    "max_pixels_per_second": ("KINEMA_MAX_PIXELS_PER_SECOND", int),
+    "max_memory_bytes": ("KINEMA_MAX_MEMORY_BYTES", int),
+    "max_stream_memory_bytes": ("KINEMA_MAX_STREAM_MEMORY_BYTES", int),
     "grace_seconds": ("KINEMA_GRACE_SECONDS", float),
 }
 

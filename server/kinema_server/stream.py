@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from kinema_core.color import rgb_to_grey
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, chroma_shape
 from kinema_core.pipeline import F32, Colorizer, OnSmoothed, Options, Prepared
+from kinema_server.errors import LateError
 from kinema_server.scheduler import Inferred, Lane, Scheduler
 
 
@@ -68,6 +70,10 @@ class StreamSpec:
     """Empty for the default."""
     output_form: OutputForm
     options: Options
+    max_delay_seconds: float | None = None
+    """How long after it was taken in a frame may reach the engine; None for however long."""
+    max_frame_rate: float | None = None
+    """Frames a second that are sent at most; None where nobody said."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,12 +121,26 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LateAnswer:
+    """A frame that was not computed: its turn came after its deadline."""
+
+    seq: int
+    pts: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Inferred:
     seq: int
     received: float
     prepared: Prepared
     prepare_seconds: float
     answer: Inferred
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Late:
+    answer: LateAnswer
+    is_cut: bool | None
 
 
 @dataclass(slots=True)
@@ -130,6 +150,15 @@ class Tally:
     num_received: int = 0
     num_answered: int = 0
     num_cuts: int = 0
+    num_late: int = 0
+
+    def count(self, answer: Answer | LateAnswer) -> None:
+        """Count a frame that was answered, or that was too late."""
+        if isinstance(answer, LateAnswer):
+            self.num_late += 1
+        else:
+            self.num_answered += 1
+            self.num_cuts += answer.is_cut
 
 
 @dataclass(slots=True)
@@ -175,14 +204,14 @@ class Stream:
         """
         self._colorizer.import_state(state)
 
-    async def colorize(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer, None]:
+    async def colorize(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer | LateAnswer, None]:
         """Yield an answer for each frame, in order; no further frame is taken while `lane.depth` are unanswered.
 
         An error of `frames`, or of a frame, is raised after the answers to the frames before it. Closing this
         generator cancels all that is still on its way.
         """
-        on_their_way: asyncio.Queue[asyncio.Task[_Inferred] | None] = asyncio.Queue()
-        tasks: set[asyncio.Task[_Inferred]] = set()
+        on_their_way: asyncio.Queue[asyncio.Task[_Inferred | _Late] | None] = asyncio.Queue()
+        tasks: set[asyncio.Task[_Inferred | _Late]] = set()
         credits_left = asyncio.Semaphore(self.lane.depth)
 
         async def read() -> None:
@@ -205,8 +234,7 @@ class Stream:
                 answer = await self.scheduler.run_frame(self._finish, await task)
                 tasks.discard(task)
                 yield answer
-                self.tally.num_answered += 1
-                self.tally.num_cuts += answer.is_cut
+                self.tally.count(answer)
                 credits_left.release()
             await reader
         finally:
@@ -215,10 +243,14 @@ class Stream:
                 task.cancel()
             await asyncio.gather(reader, *tasks, return_exceptions=True)
 
-    async def _infer(self, sent: SentFrame) -> _Inferred:
+    async def _infer(self, sent: SentFrame) -> _Inferred | _Late:
         received = time.perf_counter()
+        deadline = received + (math.inf if self.spec.max_delay_seconds is None else self.spec.max_delay_seconds)
         prepared, prepare_seconds = await self.scheduler.run_frame(self._prepare, sent)
-        answer = await asyncio.wrap_future(self.scheduler.submit(self.lane, prepared.lightness))
+        try:
+            answer = await asyncio.wrap_future(self.scheduler.submit(self.lane, prepared.lightness, deadline=deadline))
+        except LateError:
+            return _Late(LateAnswer(sent.seq, sent.pts), sent.is_cut)
         return _Inferred(sent.seq, received, prepared, prepare_seconds, answer)
 
     def _prepare(self, sent: SentFrame) -> tuple[Prepared, float]:
@@ -237,7 +269,10 @@ class Stream:
                     )
         return sent.picture
 
-    def _finish(self, inferred: _Inferred) -> Answer:
+    def _finish(self, inferred: _Inferred | _Late) -> Answer | LateAnswer:
+        if isinstance(inferred, _Late):
+            self._colorizer.skip(is_cut=inferred.is_cut)
+            return inferred.answer
         started = time.perf_counter()
         finished = self._colorizer.finish(inferred.prepared, inferred.answer.ab)
         is_rgb = self.spec.output_form is OutputForm.RGB24

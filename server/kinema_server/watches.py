@@ -14,7 +14,8 @@ from prometheus_client import Gauge
 
 from kinema_core.quality.live import LiveQuality, Reading
 from kinema_server.metrics import Metrics
-from kinema_server.stream import Answer, Tally
+from kinema_server.scheduler import Lane
+from kinema_server.stream import Answer, LateAnswer, Tally
 from kinema_server.videos import Done, Event, Opened, Progress
 
 F32 = NDArray[np.float32]
@@ -72,10 +73,13 @@ class Watch:
             self.metrics.observe_quality(reading)
 
     @contextlib.contextmanager
-    def sending(self, answer: Answer) -> Iterator[None]:
+    def sending(self, answer: Answer | LateAnswer) -> Iterator[None]:
         """Count a stream's frame once it was sent."""
         started = time.perf_counter()
         yield
+        if isinstance(answer, LateAnswer):
+            self.metrics.frames.labels("late").inc()
+            return
         sent = time.perf_counter()
         self.metrics.observe_frame(answer.seconds, send_seconds=sent - started, frame_seconds=sent - answer.received)
 
@@ -93,7 +97,7 @@ class Watch:
     @property
     def in_flight(self) -> int:
         """Frames that were taken in and not answered."""
-        return self.tally.num_received - self.tally.num_answered
+        return self.tally.num_received - self.tally.num_answered - self.tally.num_late
 
     def row(self) -> StreamRow:
         """Say how it stands."""
@@ -129,10 +133,10 @@ class Watches:
             Gauge(name, help_text, registry=metrics.registry).set_function(read)
 
     @contextlib.contextmanager
-    def stream(self, height: int, width: int, *, num_credits: int) -> Iterator[Watch]:
+    def stream(self, height: int, width: int, lane: Lane) -> Iterator[Watch]:
         """Watch a stream, and count the frames that it leaves unanswered as it ends."""
         with self._watch("stream") as watch:
-            watch.height, watch.width, watch.credits = height, width, num_credits
+            watch.height, watch.width, watch.credits = height, width, lane.depth
             outcome = "failed"
             try:
                 yield watch
@@ -141,6 +145,7 @@ class Watches:
                 raise
             finally:
                 self._metrics.frames.labels(outcome).inc(watch.in_flight)
+                self._metrics.frames_wasted.inc(lane.num_taken - watch.tally.num_answered)
 
     @contextlib.contextmanager
     def film(self) -> Iterator[Watch]:

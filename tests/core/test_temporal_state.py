@@ -193,6 +193,7 @@ def test_the_state_of_another_film_or_other_choices_is_refused(colorizer: Colori
     [
         ("height", None, "no number height"),
         ("height", 36.5, "height is no whole number"),
+        ("skipped_cut", "maybe", "skipped_cut is none of yes, perhaps"),
         ("cuts.index", True, "no number cuts.index"),
         ("cuts.last.kind", "wipe", "cuts.last.kind is none of cut, dissolve"),
         ("cuts.recent.0", np.zeros((3, 3), np.float32), "cuts.recent.0 of float32"),

@@ -127,6 +127,35 @@ async def test_frames_of_a_client_that_leaves_are_dropped_not_failed(
 
     assert value(server, "kinema_frames_total", outcome="dropped") == CREDITS
     assert value(server, "kinema_frames_total", outcome="failed") == 0
+    engine.gate.set()
+    await asyncio.sleep(0.05)  # time enough to go on with the rest
+    assert len(engine.seen) == value(server, "kinema_frames_wasted_total") == 1
+
+
+async def test_frames_that_were_computed_and_sent_are_not_wasted(
+    server: RunningServer, stub: pb_grpc.ColorizerStub
+) -> None:
+    await converse(stub, [config(), *(frame(seq) for seq in range(5))])
+
+    assert value(server, "kinema_frames_wasted_total") == 0
+
+
+async def test_frames_that_are_too_late_are_counted_as_such(
+    server: RunningServer, stub: pb_grpc.ColorizerStub, engine: FakeEngine
+) -> None:
+    engine.gate.clear()
+    talking = asyncio.create_task(
+        converse(stub, [config(max_delay_micros=200_000), *(frame(seq) for seq in range(CREDITS))])
+    )
+    await until(lambda: value(server, "kinema_queue_depth") == CREDITS - 1)
+    await asyncio.sleep(0.25)
+    engine.gate.set()
+    await talking
+
+    assert value(server, "kinema_frames_total", outcome="colorized") == 1
+    assert value(server, "kinema_frames_total", outcome="late") == CREDITS - 1
+    assert value(server, "kinema_frames_wasted_total") == value(server, "kinema_credits_used") == 0
+    assert value(server, "kinema_frame_seconds_count") == 1
 
 
 async def test_cuts_are_counted_without_the_first_frame_of_a_stream(

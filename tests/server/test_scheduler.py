@@ -278,7 +278,7 @@ def test_the_plan_is_the_largest_batch_that_saves_time(curve: dict[int, float], 
 
 def test_an_engine_is_measured_at_the_models_size() -> None:
     engine = FakeEngine()
-    engine.delay_seconds = 0.002
+    engine.delay_seconds = 0.02
 
     curve = measure(engine, FAKE_MANIFEST)
 

@@ -35,6 +35,9 @@ VARIABLES = {
     "KINEMA_MAX_VIDEO_BYTES": "14",
     "KINEMA_MAX_FRAME_PIXELS": "6",
     "KINEMA_MAX_PHOTO_PIXELS": "7",
+    "KINEMA_MAX_PIXELS_PER_SECOND": "15",
+    "KINEMA_MAX_MEMORY_BYTES": "16",
+    "KINEMA_MAX_STREAM_MEMORY_BYTES": "17",
     "KINEMA_GRACE_SECONDS": "8.5",
 }
 
@@ -61,6 +64,9 @@ def test_the_environment_sets_everything() -> None:
         max_video_bytes=14,
         max_frame_pixels=6,
         max_photo_pixels=7,
+        max_pixels_per_second=15,
+        max_memory_bytes=16,
+        max_stream_memory_bytes=17,
         grace_seconds=8.5,
     )
 
@@ -88,6 +94,9 @@ def test_a_variable_that_is_no_number_is_named() -> None:
         ("max_streams", 0),
         ("max_frame_pixels", 0),
         ("max_photo_pixels", 8192 * 8192 + 1),
+        ("max_pixels_per_second", 0),
+        ("max_memory_bytes", 0),
+        ("max_stream_memory_bytes", 0),
         ("grace_seconds", -1.0),
         ("grace_seconds", math.nan),
         ("engine", "abacus"),

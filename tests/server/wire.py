@@ -43,6 +43,9 @@ class Conversation:
 
     accepted: pb.StreamAccepted = field(default_factory=pb.StreamAccepted)
     frames: list[pb.ColorFrame] = field(default_factory=list)
+    late: list[pb.Late] = field(default_factory=list)
+    seqs: list[int] = field(default_factory=list)
+    """Of both, as they came."""
     summary: pb.Summary | None = None
     draining: pb.Draining | None = None
     refusal: grpc.Call | None = None
@@ -71,6 +74,10 @@ def _converse(stub: pb_grpc.ColorizerStub, requests: Iterable[pb.ColorizeFramesR
                     conversation.accepted = response.accepted
                 case "frame":
                     conversation.frames.append(response.frame)
+                    conversation.seqs.append(response.frame.seq)
+                case "late":
+                    conversation.late.append(response.late)
+                    conversation.seqs.append(response.late.seq)
                 case "summary":
                     conversation.summary = response.summary
                 case "draining":

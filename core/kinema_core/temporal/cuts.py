@@ -263,3 +263,10 @@ class _Blank:
     """Whether the first of them was reported as a cut."""
     num_alike: int = 0
     """Frames in a row that look like their neighbour."""
+
+
+def any_cut(earlier: bool | None, later: bool | None) -> bool | None:  # noqa: FBT001 - two of a kind
+    """Say whether a shot begins with one of two frames; None for a frame means that it is not known."""
+    if earlier or later:
+        return True
+    return None if earlier is None or later is None else False

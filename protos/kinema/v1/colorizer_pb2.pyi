@@ -119,7 +119,7 @@ class ColorizeFramesRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., frame: _Optional[_Union[Frame, _Mapping]] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size", "steering", "resume_token")
+    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size", "steering", "resume_token", "max_delay_micros", "max_frame_rate")
     SIZE_FIELD_NUMBER: _ClassVar[int]
     PIXEL_FORMAT_FIELD_NUMBER: _ClassVar[int]
     COLOR_TAGS_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +131,8 @@ class StreamConfig(_message.Message):
     WORKING_SIZE_FIELD_NUMBER: _ClassVar[int]
     STEERING_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MAX_DELAY_MICROS_FIELD_NUMBER: _ClassVar[int]
+    MAX_FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
     size: Size
     pixel_format: PixelFormat
     color_tags: ColorTags
@@ -142,7 +144,9 @@ class StreamConfig(_message.Message):
     working_size: int
     steering: Steering
     resume_token: bytes
-    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resume_token: _Optional[bytes] = ...) -> None: ...
+    max_delay_micros: int
+    max_frame_rate: float
+    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resume_token: _Optional[bytes] = ..., max_delay_micros: _Optional[int] = ..., max_frame_rate: _Optional[float] = ...) -> None: ...
 
 class Steering(_message.Message):
     __slots__ = ("warmth", "desaturate_blacks", "desaturate_highlights", "reference", "keep_colour")
@@ -185,19 +189,21 @@ class Frame(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., pts: _Optional[int] = ..., planes: _Optional[_Iterable[bytes]] = ..., shot_cut: _Optional[bool] = ...) -> None: ...
 
 class ColorizeFramesResponse(_message.Message):
-    __slots__ = ("accepted", "frame", "summary", "draining")
+    __slots__ = ("accepted", "frame", "summary", "draining", "late")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
     accepted: StreamAccepted
     frame: ColorFrame
     summary: Summary
     draining: Draining
-    def __init__(self, accepted: _Optional[_Union[StreamAccepted, _Mapping]] = ..., frame: _Optional[_Union[ColorFrame, _Mapping]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ...) -> None: ...
+    late: Late
+    def __init__(self, accepted: _Optional[_Union[StreamAccepted, _Mapping]] = ..., frame: _Optional[_Union[ColorFrame, _Mapping]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ..., late: _Optional[_Union[Late, _Mapping]] = ...) -> None: ...
 
 class StreamAccepted(_message.Message):
-    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags", "steering", "resumed")
+    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags", "steering", "resumed", "max_delay_micros", "max_frame_rate")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +217,8 @@ class StreamAccepted(_message.Message):
     COLOR_TAGS_FIELD_NUMBER: _ClassVar[int]
     STEERING_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FIELD_NUMBER: _ClassVar[int]
+    MAX_DELAY_MICROS_FIELD_NUMBER: _ClassVar[int]
+    MAX_FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     model_digest: str
@@ -224,7 +232,9 @@ class StreamAccepted(_message.Message):
     color_tags: ColorTags
     steering: Steering
     resumed: bool
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resumed: _Optional[bool] = ...) -> None: ...
+    max_delay_micros: int
+    max_frame_rate: float
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resumed: _Optional[bool] = ..., max_delay_micros: _Optional[int] = ..., max_frame_rate: _Optional[float] = ...) -> None: ...
 
 class ColorFrame(_message.Message):
     __slots__ = ("seq", "pts", "planes", "shot_cut", "timings")
@@ -239,6 +249,14 @@ class ColorFrame(_message.Message):
     shot_cut: bool
     timings: Timings
     def __init__(self, seq: _Optional[int] = ..., pts: _Optional[int] = ..., planes: _Optional[_Iterable[bytes]] = ..., shot_cut: _Optional[bool] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+
+class Late(_message.Message):
+    __slots__ = ("seq", "pts")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    PTS_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    pts: int
+    def __init__(self, seq: _Optional[int] = ..., pts: _Optional[int] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("queue_micros", "prepare_micros", "engine_micros", "finish_micros")
@@ -261,12 +279,14 @@ class Draining(_message.Message):
     def __init__(self, resume_token: _Optional[bytes] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ...) -> None: ...
 
 class Summary(_message.Message):
-    __slots__ = ("num_frames", "num_cuts")
+    __slots__ = ("num_frames", "num_cuts", "num_late")
     NUM_FRAMES_FIELD_NUMBER: _ClassVar[int]
     NUM_CUTS_FIELD_NUMBER: _ClassVar[int]
+    NUM_LATE_FIELD_NUMBER: _ClassVar[int]
     num_frames: int
     num_cuts: int
-    def __init__(self, num_frames: _Optional[int] = ..., num_cuts: _Optional[int] = ...) -> None: ...
+    num_late: int
+    def __init__(self, num_frames: _Optional[int] = ..., num_cuts: _Optional[int] = ..., num_late: _Optional[int] = ...) -> None: ...
 
 class ColorizeVideoRequest(_message.Message):
     __slots__ = ("config", "chunk")

@@ -46,10 +46,10 @@ class ColorizerStub:
     ColorizeFrames: _grpc.StreamStreamMultiCallable[_colorizer_pb2.ColorizeFramesRequest, _colorizer_pb2.ColorizeFramesResponse]
     """Colorizes a stream of frames.
 
-    The client sends one `config`, then frames; the server answers `accepted`, then one colour frame for each frame, in
-    order, and a `summary` once the client has closed its side. At most `accepted.credits` frames are unanswered at any
-    time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
-    answers to the frames before it.
+    The client sends one `config`, then frames; the server answers `accepted`, then one colour frame for each frame, or
+    `late` where the client set a deadline, in order, and a `summary` once the client has closed its side. At most
+    `accepted.credits` frames are unanswered at any time: the server reads no further until one is answered. What is
+    wrong with a frame ends the stream, after the answers to the frames before it.
 
     A server that is being stopped takes no further frame, answers those that it took, sends `draining` instead of the
     summary, and ends the call with OK. The client goes on with another call: the same config and the `resume_token`,
@@ -89,10 +89,10 @@ class ColorizerAsyncStub(ColorizerStub):
     ColorizeFrames: _aio.StreamStreamMultiCallable[_colorizer_pb2.ColorizeFramesRequest, _colorizer_pb2.ColorizeFramesResponse]  # type: ignore[assignment]
     """Colorizes a stream of frames.
 
-    The client sends one `config`, then frames; the server answers `accepted`, then one colour frame for each frame, in
-    order, and a `summary` once the client has closed its side. At most `accepted.credits` frames are unanswered at any
-    time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
-    answers to the frames before it.
+    The client sends one `config`, then frames; the server answers `accepted`, then one colour frame for each frame, or
+    `late` where the client set a deadline, in order, and a `summary` once the client has closed its side. At most
+    `accepted.credits` frames are unanswered at any time: the server reads no further until one is answered. What is
+    wrong with a frame ends the stream, after the answers to the frames before it.
 
     A server that is being stopped takes no further frame, answers those that it took, sends `draining` instead of the
     summary, and ends the call with OK. The client goes on with another call: the same config and the `resume_token`,
@@ -135,10 +135,10 @@ class ColorizerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_colorizer_pb2.ColorizeFramesResponse], _abc.AsyncIterator[_colorizer_pb2.ColorizeFramesResponse]]:
         """Colorizes a stream of frames.
 
-        The client sends one `config`, then frames; the server answers `accepted`, then one colour frame for each frame, in
-        order, and a `summary` once the client has closed its side. At most `accepted.credits` frames are unanswered at any
-        time: the server reads no further until one is answered. What is wrong with a frame ends the stream, after the
-        answers to the frames before it.
+        The client sends one `config`, then frames; the server answers `accepted`, then one colour frame for each frame, or
+        `late` where the client set a deadline, in order, and a `summary` once the client has closed its side. At most
+        `accepted.credits` frames are unanswered at any time: the server reads no further until one is answered. What is
+        wrong with a frame ends the stream, after the answers to the frames before it.
 
         A server that is being stopped takes no further frame, answers those that it took, sends `draining` instead of the
         summary, and ends the call with OK. The client goes on with another call: the same config and the `resume_token`,
