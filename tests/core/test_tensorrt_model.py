@@ -127,9 +127,9 @@ def test_copies_of_one_part_wait_in_their_own_streams_while_another_is_computed(
     pending: list[int] = []
     collect = model._collect
 
-    def watched(slot: int, ab: F32) -> None:
+    def watched(slot_number: int, ab: F32) -> None:
         pending.append(sum(slot.part is not None for slot in model._slots))
-        collect(slot, ab)
+        collect(slot_number, ab)
 
     model._collect = watched  # type: ignore[method-assign]  # to look on
 

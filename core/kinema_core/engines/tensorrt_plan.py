@@ -42,7 +42,7 @@ class BuiltPlan:
 
     plan: bytes
     timings: bytes
-    """The timing cache, which makes the next build faster and alike."""
+    """TensorRT's timing cache, which makes the next build faster and alike; nothing of TensorRT-RTX's."""
 
 
 def build_plan(
@@ -76,12 +76,11 @@ def build_plan(
         _set_targets(config, targets)
         for profile in profiles:
             _add_profile(builder, config, profile, size_multiple)
-        cache = config.create_timing_cache(timings)
-        if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-            config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)  # of another build: anew
+        keeps_timings = runtime.name == "tensorrt"  # TensorRT-RTX measures nothing when it builds
+        if keeps_timings:
+            _set_timings(config, timings)
         plan = builder.build_serialized_network(network, config)
-        kept = config.get_timing_cache()
-        measured = bytes(kept.serialize()) if kept is not None else b""
+        measured = bytes(config.get_timing_cache().serialize()) if keeps_timings else b""
     except (RuntimeError, TypeError, ValueError, MemoryError) as err:
         raise EngineError(f"{runtime.title} cannot build the model: {err}; {runtime.complaint()}") from err
     if plan is None:
@@ -112,6 +111,11 @@ def parse_onnx(runtime: TensorRt, builder: Any, onnx_bytes: bytes) -> Any:
     if len(inputs) != 1 or found != [(INPUT, trt.float32), (OUTPUT, trt.float32)]:
         raise BundleError(f"the model must take {INPUT} and give {OUTPUT}, both f32; it has {found}")
     return network
+
+
+def _set_timings(config: Any, timings: bytes) -> None:
+    if not config.set_timing_cache(config.create_timing_cache(timings), ignore_mismatch=False):
+        config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)  # of another GPU: anew
 
 
 def _set_targets(config: Any, targets: tuple[Any, ...]) -> None:
