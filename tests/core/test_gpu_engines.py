@@ -17,8 +17,7 @@ from kinema_core.engines.onnxruntime_cuda import open_onnxruntime_cuda
 from kinema_core.engines.select import GPU_ENGINES, open_engine
 from kinema_core.engines.tensorrt_runtime import TensorRtName, load_tensorrt
 from kinema_core.errors import EngineError, EngineUnavailableError, NoGpuError
-from tests.core.test_tensorrt_open import chain_onnx
-from tests.core.tiny_models import WEIGHTS, convolution_onnx, convolve, quantized_onnx, tiny_bundle
+from tests.core.tiny_models import WEIGHTS, chain_onnx, convolution_onnx, convolve, quantized_onnx, tiny_bundle
 
 F32 = NDArray[np.float32]
 

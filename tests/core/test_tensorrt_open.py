@@ -5,10 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from kinema_core.bundle import Bundle
 from kinema_core.engines import tensorrt as tensorrt_engine
@@ -18,34 +16,11 @@ from kinema_core.engines.select import open_engine
 from kinema_core.engines.tensorrt import Machine, open_on
 from kinema_core.errors import BundleError, EngineError, InvalidInputError
 from tests.core.fake_tensorrt import FakeCuda, FakeTensorRt, fake_tensorrt
-from tests.core.tiny_models import WEIGHTS, convolution_onnx, convolve, tiny_bundle
+from tests.core.tiny_models import WEIGHTS, chain_onnx, convolution_onnx, convolve, tiny_bundle
 
 F32 = NDArray[np.float32]
 
 FAKE_GPU = Gpu("Fake GPU", (9, 0), 80 << 30, (13, 0))
-
-
-def chain_onnx() -> bytes:
-    """Return a model with a convolution between two others, so that there is something to cast."""
-    rng = np.random.default_rng(3)
-    shapes = {"first": (4, 1, 3, 3), "middle": (4, 4, 3, 3), "last": (2, 4, 3, 3)}
-    weights = {name: rng.normal(0, 0.15, shape).astype(np.float32) for name, shape in shapes.items()}
-    nodes, value = [], "lightness"
-    for name in shapes:
-        output = "ab" if name == "last" else name + "_out"
-        stride = 2 if name == "last" else 1
-        nodes.append(helper.make_node("Conv", [value, name], [output], name=name, strides=[stride] * 2, pads=[1] * 4))
-        value = output
-    graph = helper.make_graph(
-        nodes,
-        "chain",
-        [helper.make_tensor_value_info("lightness", TensorProto.FLOAT, ["batch", 1, "height", "width"])],
-        [helper.make_tensor_value_info("ab", TensorProto.FLOAT, ["batch", 2, "half_height", "half_width"])],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
 
 
 @pytest.fixture

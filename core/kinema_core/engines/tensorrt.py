@@ -21,7 +21,7 @@ from kinema_core.engines.self_test import check_against_cpu, is_same_in_company,
 from kinema_core.engines.serial import SerialEngine
 from kinema_core.engines.tensorrt_model import TensorRtModel
 from kinema_core.engines.tensorrt_plan import BUILD_VERSION, Profile, build_plan, profiles_for
-from kinema_core.engines.tensorrt_runtime import TensorRt, TensorRtName, load_tensorrt, target_of
+from kinema_core.engines.tensorrt_runtime import TensorRt, TensorRtName, compute_capabilities, load_tensorrt, target_of
 from kinema_core.errors import EngineError, EngineUnavailableError, InvalidInputError
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ _SAFER: Final[dict[Precision, tuple[Precision, ...]]] = {
     "f32": (), "f16": ("bf16", "f32"), "bf16": ("f32",), "int8": ("f16", "f32"),
 }  # fmt: skip
 """What is tried instead of a precision that colours otherwise than the CPU. bf16 has the range of f32, f16 has not."""
+
+_FIRST_WITH_BF16: Final = (8, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,30 @@ def open_on(machine: Machine, bundle: Bundle, precision: Precision, report: Path
                 extra={"engine": machine.runtime.name, "precision": tried, "reason": str(err)},
             )
     raise EngineError(f"{machine.runtime.title} does not colour right here. {'; '.join(failures)}")
+
+
+def build_for_all(bundle: Bundle, precision: Precision) -> tuple[int, list[str]]:
+    """Build a model with TensorRT-RTX for every GPU that it lists, on a machine that needs none; nothing is kept.
+
+    Returns:
+        The plan's size in bytes, and the compute capabilities, as in "8.9".
+
+    Raises:
+        EngineUnavailableError: TensorRT-RTX is not installed, or the bundle has no form for the precision.
+        BundleError: the model has other inputs and outputs than a Kinema model has.
+        EngineError: it cannot be built.
+    """
+    runtime = load_tensorrt("tensorrt-rtx")
+    targets = {
+        capability: target
+        for capability, target in compute_capabilities(runtime).items()
+        if precision != "bf16" or capability >= _FIRST_WITH_BF16
+    }
+    built = build_plan(
+        runtime, onnx_in(bundle, precision)[1], profiles_for(bundle.manifest.working_size),
+        size_multiple=bundle.manifest.size_multiple, targets=tuple(targets.values()),
+    )  # fmt: skip
+    return len(built.plan), [f"{major}.{minor}" for major, minor in targets]
 
 
 def _open(name: TensorRtName, bundle: Bundle, precision: Precision, num_threads: int | None) -> SerialEngine:
