@@ -10,6 +10,7 @@ environment of its own with `litserve` and `ray[serve]`: benchmarks/README.md.
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="to see that it runs; the numbers say nothing")
     parser.add_argument("--peers", metavar="PYTHON", help="of an environment with litserve and ray[serve]")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended, too
     rounds, seconds = (1, 0.3) if arguments.quick else (arguments.rounds, arguments.seconds)
     parts: dict[str, Callable[[], Awaitable[None] | None]] = {
         "engine": partial(throughput.engine_share, rounds, seconds),
