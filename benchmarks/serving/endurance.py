@@ -35,15 +35,29 @@ async def idle_streams(num_streams: int) -> None:
 async def cancels(num_cancels: int) -> None:
     """Print what is left of streams whose clients vanish at any moment."""
     with kinema() as server:
+        num_tasks = server.gauges()["benchmark_tasks"]
         await _cancel(server, max(200, num_cancels // 10))
-        before = server.resident_kib
+        memory = [server.resident_kib / 1024]
         started = time.perf_counter()
-        await _cancel(server, num_cancels)
+        for _ in range(4):
+            await _cancel(server, num_cancels // 4)
+            memory.append(server.resident_kib / 1024)
         seconds = time.perf_counter() - started
         left = _settled(server)
-        grown = (server.resident_kib - before) / 1024
-    header = ("seconds", "growth, MiB (goal: 10)", *(name.removeprefix("kinema_") for name in (*STATE, "tasks")))
-    row = (f"{seconds:.0f}", f"{grown:.1f}", *(f"{left[name]:.0f}" for name in (*STATE, "benchmark_tasks")))
+    header = (
+        "seconds",
+        "growth, MiB (goal: 10)",
+        "by quarters",
+        *(name.removeprefix("kinema_") for name in STATE),
+        "tasks",
+    )
+    row = (
+        f"{seconds:.0f}",
+        f"{memory[-1] - memory[0]:.1f}",
+        ", ".join(f"{grown:.1f}" for grown in np.diff(memory)),
+        *(f"{left[name]:.0f}" for name in STATE),
+        f"{left['benchmark_tasks'] - num_tasks:.0f}",
+    )
     print_table(f"{num_cancels} abrupt cancels of streams of {TINY}; what is left", header, [row])
 
 

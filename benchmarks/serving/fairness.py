@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 
 import grpc
@@ -55,9 +56,16 @@ def _stalled(server: Served) -> Iterator[None]:
     with grpc.insecure_channel(server.target, options=load.CHANNEL_OPTIONS) as channel:
         call = pb_grpc.ColorizerStub(channel).ColorizeFrames(requests())
         next(call)  # accepted
-        ended.wait(1)  # until its buffers are full
+        _wait_until_idle(server)  # all buffers on the way are full
         try:
             yield
         finally:
             ended.set()
             call.cancel()
+
+
+def _wait_until_idle(server: Served) -> None:
+    before = -1.0
+    while server.cpu_seconds - before > 0.02:
+        before = server.cpu_seconds
+        time.sleep(0.5)
