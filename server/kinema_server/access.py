@@ -1,6 +1,7 @@
 """Who calls: nobody without a key where keys are asked for, and nobody beyond what the key allows."""
 
 import contextlib
+import enum
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -23,11 +24,21 @@ caller: ContextVar[Client | None] = ContextVar("caller", default=None)
 """Whose key the call in hand came with; None where no keys are asked for."""
 
 
+class Refusal(enum.Enum):
+    """Why a call was refused for its key."""
+
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    FORBIDDEN = "forbidden"
+    """The key is good, but not for this method."""
+
+
 class AccessControl(grpc.aio.ServerInterceptor):
     """Lets calls pass that come with a key: metadata `authorization: Bearer KEY`. Health checks need none."""
 
-    def __init__(self, keys: KeyRing) -> None:
+    def __init__(self, keys: KeyRing, on_refused: Callable[[Refusal], None]) -> None:
         self._keys = keys
+        self._on_refused = on_refused
 
     async def intercept_service(
         self,
@@ -47,12 +58,15 @@ class AccessControl(grpc.aio.ServerInterceptor):
     def _authorize(self, call: grpc.HandlerCallDetails) -> Client:
         given = [value for key, value in call.invocation_metadata or () if key == "authorization"]
         if len(given) != 1 or not isinstance(given[0], str) or not given[0].startswith(_SCHEME):
+            self._on_refused(Refusal.MISSING)
             raise UnauthenticatedError("this server asks for a key: send metadata `authorization: Bearer KEY`")
         client = self._keys.find(given[0].removeprefix(_SCHEME))
         if client is None:
+            self._on_refused(Refusal.UNKNOWN)
             raise UnauthenticatedError("the key is not one of this server's; ask its operator for one")
         method = call.method.removeprefix(_SERVICE)
         if method != call.method and method not in client.methods:
+            self._on_refused(Refusal.FORBIDDEN)
             raise ForbiddenError(f"the key of {client.name} does not allow {method}; it does {_listed(client)}")
         return client
 

@@ -34,7 +34,7 @@ from kinema_server.resume_tokens import ResumeTokens, Secrets
 from kinema_server.scheduler import Scheduler
 from kinema_server.servicer import ColorizerServicer
 from kinema_server.settings import Settings
-from kinema_server.tls import TlsFiles, server_credentials
+from kinema_server.tls import Certificate
 from kinema_server.tracing import traced
 from kinema_server.watches import Watches
 
@@ -106,7 +106,7 @@ async def running_server(
         )
         metrics.watch_scheduler(scheduler, max_places=settings.max_streams, max_video_places=settings.max_videos)
 
-        keys = [AccessControl(KeyRing(settings.api_keys))] if settings.api_keys is not None else []
+        keys = [AccessControl(KeyRing(settings.api_keys), metrics.refused)] if settings.api_keys is not None else []
         traces = stack.enter_context(traced(settings.tracing))
         server = grpc.aio.server(options=_server_options(settings), interceptors=[*traces, *keys])
         pb_grpc.add_ColorizerServicer_to_server(
@@ -115,7 +115,10 @@ async def running_server(
         healths = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healths, server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        port = _listen(server, settings.host, settings.port, settings.tls_files)
+        certificate = Certificate(settings.tls_files) if settings.tls_files is not None else None
+        if certificate is not None:
+            metrics.watch_certificate(certificate.not_after)
+        port = _listen(server, settings.host, settings.port, certificate)
         health_port = None
         if settings.health_port is not None:
             probes = grpc.aio.server(options=_server_options(settings))
@@ -181,9 +184,9 @@ def _server_options(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
-def _listen(server: grpc.aio.Server, host: str, port: int, tls: TlsFiles | None) -> int:
+def _listen(server: grpc.aio.Server, host: str, port: int, certificate: Certificate | None) -> int:
     address = _address(host, port)
-    credentials = server_credentials(tls) if tls is not None else None
+    credentials = certificate.credentials() if certificate is not None else None
     try:
         if credentials is not None:
             return server.add_secure_port(address, credentials)

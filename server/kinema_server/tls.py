@@ -2,12 +2,15 @@
 
 import logging
 import ssl
+import threading
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import grpc
 
 from kinema_server.errors import StartError
+from kinema_server.x509 import not_after
 
 logger = logging.getLogger(__name__)
 
@@ -23,55 +26,69 @@ class TlsFiles:
     """Who signs the clients' certificates; None where clients need none."""
 
 
-def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    """Make credentials that follow `files`.
+class Certificate:
+    """A certificate that follows its files.
 
-    While these do not fit together, as in the middle of a renewal, the last ones that did are used.
-
-    Raises:
-        StartError: a file cannot be read, or certificate and key do not belong together.
+    While these do not fit together, as in the middle of a renewal, what was read last is used.
     """
-    watch = _Watch(files)
-    return grpc.dynamic_ssl_server_credentials(
-        watch.read(),
-        watch.read_if_changed,  # type: ignore[arg-type]  # None for no change, as gRPC's own documentation says
-        require_client_authentication=files.client_ca is not None,
-    )
 
-
-class _Watch:
     def __init__(self, files: TlsFiles) -> None:
-        self._files = files
-        self._seen = self._state()
-
-    def read(self) -> grpc.ServerCertificateConfiguration:
         """Read the files.
 
         Raises:
-            StartError: they cannot be read, or do not belong together.
+            StartError: a file cannot be read, or certificate and key do not belong together.
         """
+        self._files = files
+        self._lock = threading.Lock()
+        self._seen = self._state()
+        self._configuration, self._not_after = self._read()
+        self._given: grpc.ServerCertificateConfiguration = self._configuration
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Make credentials that follow the files."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration,
+            self._configuration_if_changed,  # type: ignore[arg-type]  # None for no change, as gRPC's own documentation says
+            require_client_authentication=self._files.client_ca is not None,
+        )
+
+    def not_after(self) -> datetime:
+        """Tell when the certificate ends that the next connection gets."""
+        with self._lock:
+            self._refresh()
+            return self._not_after
+
+    def _configuration_if_changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """Read the files if they changed; called with each new connection, on a thread of gRPC's."""
+        with self._lock:
+            self._refresh()
+            if self._configuration is self._given:
+                return None
+            self._given = self._configuration
+            return self._given
+
+    def _refresh(self) -> None:
+        state = self._state()
+        if state == self._seen:
+            return
+        try:
+            self._configuration, self._not_after = self._read()
+        except StartError as error:
+            logger.warning("certificate_not_reloaded", extra={"reason": str(error)})
+            return
+        self._seen = state
+        logger.info("certificate_reloaded")
+
+    def _read(self) -> tuple[grpc.ServerCertificateConfiguration, datetime]:
         files = self._files
         try:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(files.certificate, files.key)
             client_ca = files.client_ca.read_bytes() if files.client_ca is not None else None
             pair = (files.key.read_bytes(), files.certificate.read_bytes())
-        except (OSError, ssl.SSLError) as error:
+            expires = not_after(pair[1])
+        except (OSError, ssl.SSLError, ValueError) as error:
             raise StartError(f"the certificate {files.certificate} and its key cannot be used: {error}") from error
-        return grpc.ssl_server_certificate_configuration([pair], root_certificates=client_ca)
-
-    def read_if_changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Read the files if they changed; called with each new connection, on a thread of gRPC's."""
-        state = self._state()
-        if state == self._seen:
-            return None
-        try:
-            configuration = self.read()
-        except StartError as error:
-            logger.warning("certificate_not_reloaded", extra={"reason": str(error)})
-            return None
-        self._seen = state
-        logger.info("certificate_reloaded")
-        return configuration
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=client_ca), expires
 
     def _state(self) -> tuple[tuple[int, int], ...]:
         """Tell one state of the files from another; a file that is away for a moment is one, too."""

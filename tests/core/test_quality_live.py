@@ -49,31 +49,29 @@ def test_a_blank_picture_says_nothing_of_colour() -> None:
     assert blank.colourfulness is None
 
 
-def test_flicker_is_the_distance_that_a_still_picture_s_colours_move() -> None:
-    ab = [flat(10, 10)] * SAMPLE_EVERY + [flat(13, 14)]
+def test_flicker_is_that_of_the_meter_between_the_frame_before_and_the_one_that_is_read() -> None:
+    ab = [flat(50, 50)] * (SAMPLE_EVERY - 1) + [flat(10, 10), flat(13, 14)]  # what was before has no part in it
 
     last = readings([ramp()] * len(ab), ab)[-1]
 
-    assert last.flicker == pytest.approx(5)
+    assert last.flicker == pytest.approx(5, rel=1e-4)
 
 
-def test_flicker_leaves_out_what_moves() -> None:
-    moved = ramp()
-    moved[:, WIDTH:] += 10  # the right half becomes lighter, and other in colour
-    changed = flat(10, 10)
-    changed[:, WIDTH // 2 :] += 30
-    changed[:, : WIDTH // 2] += [3, 4]
+def test_flicker_leaves_out_what_is_hidden() -> None:
+    covered = ramp()
+    covered[:, : WIDTH // 2] = 95  # a quarter of the picture becomes white, and other in colour
+    changed = flat(13, 14)
+    changed[:, : WIDTH // 4] = 40
 
-    last = readings([ramp()] * SAMPLE_EVERY + [moved], [flat(10, 10)] * SAMPLE_EVERY + [changed])[-1]
+    last = readings([ramp()] * SAMPLE_EVERY + [covered], [flat(10, 10)] * SAMPLE_EVERY + [changed])[-1]
 
-    assert last.flicker == pytest.approx(5)
+    assert last.flicker == pytest.approx(5, abs=1)  # of 42; the rim of what covers it moves the flow
 
 
-@pytest.mark.parametrize("lightening", [0.0, 10.0])
-def test_there_is_no_flicker_at_a_cut_nor_where_everything_moves(lightening: float) -> None:
-    cuts = frozenset({0, SAMPLE_EVERY} if lightening == 0 else {0})
-    lightness = [ramp()] * SAMPLE_EVERY + [ramp() + np.float32(lightening)]
+def test_there_is_no_flicker_at_a_cut() -> None:
+    ab = [flat(10, 10)] * SAMPLE_EVERY + [flat(30, 30)]
 
-    last = readings(lightness, [flat(10, 10)] * SAMPLE_EVERY + [flat(30, 30)], cuts)[-1]
+    last = readings([ramp()] * len(ab), ab, frozenset({0, SAMPLE_EVERY}))[-1]
 
     assert last.flicker is None
+    assert last.colourfulness is not None

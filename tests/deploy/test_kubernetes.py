@@ -7,6 +7,9 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+from cloudcoil.models.keda.v1alpha1 import ScaledObject
+from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
+from pydantic import BaseModel
 
 from kinema_server.settings import Settings, settings_from
 from tests.deploy.manifests import (
@@ -24,8 +27,12 @@ from tests.deploy.manifests import (
 
 KUBERNETES_VERSION = "1.34"
 """preStop's sleep is stable since."""
-OF_OPERATORS = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
-"""Kinds that Kubernetes itself does not know: nothing on PyPI has their schemas."""
+OF_OPERATORS: dict[str, type[BaseModel]] = {
+    "ServiceMonitor": ServiceMonitor,
+    "PrometheusRule": PrometheusRule,
+    "ScaledObject": ScaledObject,
+}
+"""Kinds that Kubernetes itself does not know, as models made from their operators' schemas."""
 GIB = 1 << 30
 
 
@@ -35,8 +42,18 @@ def is_whole(path: Path) -> bool:
 
 
 def validate(manifest: Manifest) -> None:
-    if manifest["kind"] not in OF_OPERATORS:
+    """Check a manifest against its kind's schema.
+
+    Raises:
+        ValueError: it has a word too many, lacks one, or one is of the wrong type.
+    """
+    model = OF_OPERATORS.get(manifest["kind"])
+    if model is None:
         kubernetes_validate.validate(manifest, KUBERNETES_VERSION, strict=True)
+        return
+    understood = model.model_validate(manifest).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if understood != manifest:  # a model passes over what it does not know
+        raise ValueError(f"{manifest['kind']} understands {understood}, not all of {manifest}")
 
 
 @pytest.mark.parametrize(("path", "manifest"), manifests(), ids=lambda value: getattr(value, "name", ""))
@@ -51,6 +68,17 @@ def test_a_manifest_with_a_word_too_many_is_found() -> None:
 
     with pytest.raises(kubernetes_validate.ValidationError):
         validate(manifest)
+
+
+@pytest.mark.parametrize("file", ["monitoring/service-monitor", "monitoring/prometheus-rule", "keda/scaled-object"])
+def test_a_word_too_many_or_of_the_wrong_type_is_found_in_what_operators_read(file: str) -> None:
+    (manifest,) = load(KUBERNETES / "components" / f"{file}.yaml")
+    validate(manifest)
+    key, inner = next((key, inner) for key, inner in manifest["spec"].items() if isinstance(inner, list))
+
+    for wrong in ({key: [inner[0] | {"intervall": "15s"}]}, {key: "one"}):
+        with pytest.raises(ValueError, match=r"intervall|valid list"):
+            validate(manifest | {"spec": manifest["spec"] | wrong})
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

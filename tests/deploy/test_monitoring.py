@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,13 @@ ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 @pytest.fixture
 async def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Every series that a server in a container has, and those that the rules record."""
+    """Every series that a server with a certificate, in a container, has, and those that the rules record."""
     limit = tmp_path / "memory.max"
     limit.write_text("1073741824")
     monkeypatch.setattr(metrics, "_CGROUP_MEMORY_LIMIT", limit)
     async with running_server(Settings(port=0, grace_seconds=0), bundle=FAKE_BUNDLE, engine=FakeEngine()) as server:
         server.metrics.calls.labels("ColorizeFrames", "OK")
+        server.metrics.watch_certificate(lambda: datetime.now(UTC))
         return set(series(server.metrics.registry)) | {rule["record"] for rule in rules() if "record" in rule}
 
 

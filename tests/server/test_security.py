@@ -1,8 +1,10 @@
 """Who may call a server, and that nobody listens in."""
 
 import asyncio
+import contextlib
 import logging
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +57,8 @@ def files(authority: trustme.CA, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_certificate(authority: trustme.CA, folder: Path) -> None:
-    issued = authority.issue_cert("127.0.0.1")
+def write_certificate(authority: trustme.CA, folder: Path, *, not_after: datetime | None = None) -> None:
+    issued = authority.issue_cert("127.0.0.1", not_after=not_after)
     issued.private_key_pem.write_to_path(folder / "server.key")
     issued.cert_chain_pems[0].write_to_path(folder / "server.pem")
 
@@ -302,3 +304,40 @@ def test_a_client_that_cannot_be_safe_is_told(arguments: dict[str, Any], complai
 def test_settings_that_do_not_belong_together_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match="tls_"):
         Settings(**changes)
+
+
+async def test_calls_that_are_refused_for_their_key_are_counted_by_why(files: Path) -> None:
+    async with running(files, api_keys=files / "keys.toml") as server:
+        for key in (None, new_key(), FRAMES_ONLY_KEY, KEY):
+            async with AsyncClient(server.address, tls=Tls(ca=files / "ca.pem"), api_key=key) as kinema:
+                with contextlib.suppress(AccessDeniedError):
+                    await kinema.list_models()
+
+        counted = {
+            reason: server.metrics.registry.get_sample_value("kinema_refused_keys_total", {"reason": reason})
+            for reason in ("missing", "unknown", "forbidden")
+        }
+    assert counted == {"missing": 1, "unknown": 1, "forbidden": 1}
+
+
+async def test_the_metrics_tell_when_the_certificate_ends_that_the_next_client_gets(
+    files: Path, authority: trustme.CA
+) -> None:
+    name = "kinema_certificate_expiration_timestamp_seconds"
+    ends = [datetime(year, 1, 2, 3, 4, 5, tzinfo=UTC) for year in (2040, 2060)]
+    write_certificate(authority, files, not_after=ends[0])
+    async with running(files) as server:
+        told = [server.metrics.registry.get_sample_value(name)]
+        write_certificate(authority, files, not_after=ends[1])
+        told.append(server.metrics.registry.get_sample_value(name))
+        (files / "server.key").write_bytes(b"half a file")
+        told.append(server.metrics.registry.get_sample_value(name))
+        async with AsyncClient(server.address, tls=Tls(ca=files / "ca.pem")) as kinema:
+            assert await kinema.list_models()
+
+    assert told == [ends[0].timestamp(), ends[1].timestamp(), ends[1].timestamp()]
+
+
+async def test_without_encryption_no_end_of_a_certificate_is_told() -> None:
+    async with running_server(Settings(port=0, grace_seconds=0), bundle=FAKE_BUNDLE, engine=FakeEngine()) as server:
+        assert server.metrics.registry.get_sample_value("kinema_certificate_expiration_timestamp_seconds") is None

@@ -5,6 +5,7 @@ The flow comes from the grey input, never from the colours, so that it cannot be
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import cv2
@@ -57,11 +58,16 @@ class Stabilizer:
     def __init__(self, strength: float) -> None:
         """Choose a strength of 0 (every frame for itself) to 1."""
         self._memory = LONGEST_MEMORY**strength
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._flow.setFinestScale(FINEST_SCALE)
         self._state: _State | None = None
         self._given = self._averaged = 0.0
         """Energies of ab, from the model and averaged, summed over the shot, older frames fading."""
+
+    @cached_property
+    def _flow(self) -> cv2.DISOpticalFlow:
+        """Made when it is first needed: a server holds many streams that have not begun."""
+        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        flow.setFinestScale(FINEST_SCALE)
+        return flow
 
     def smooth(self, lightness: F32, ab: F32, *, is_cut: bool) -> F32:
         """Return the smoothed ab of the next frame.

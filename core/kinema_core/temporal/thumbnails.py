@@ -1,7 +1,8 @@
 """Small versions of frames, and how alike two of them are."""
 
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import ClassVar, Final
 
 import cv2
 import numpy as np
@@ -73,12 +74,13 @@ class Motion:
 class MotionFinder:
     """Find motion between thumbnails; holds OpenCV's estimator and its buffers."""
 
-    def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        width, height = SIZE
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        self.still = Motion(x, y)
-        """No motion at all."""
+    still: ClassVar = Motion(*np.meshgrid(*(np.arange(side, dtype=np.float32) for side in SIZE)))
+    """No motion at all."""
+
+    @cached_property
+    def _flow(self) -> cv2.DISOpticalFlow:
+        """Made when it is first needed: a server holds many streams that have not begun."""
+        return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
     def find(self, before: Thumbnail, after: Thumbnail) -> Motion:
         """Tell for each pixel of `after` where it was in `before`."""

@@ -1,0 +1,40 @@
+"""The limit: the same messages over bare grpc.aio, and nothing done with them. Prints `{"port": ...}`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from kinema.v1 import colorizer_pb2 as pb
+from kinema.v1 import colorizer_pb2_grpc as pb_grpc
+
+
+class Echo(pb_grpc.ColorizerServicer):
+    """Answers each frame with as many bytes of chroma, of its own luma."""
+
+    async def ColorizeFrames(  # type: ignore[override]  # noqa: N802 - as kinema_server.servicer has it
+        self, request_iterator: AsyncIterator[pb.ColorizeFramesRequest], context: Any
+    ) -> None:
+        """Answer the config, then frame for frame."""
+        await context.write(pb.ColorizeFramesResponse(accepted=pb.StreamAccepted(credits=8)))
+        async for request in request_iterator:
+            if request.HasField("frame"):
+                luma = request.frame.planes[0]
+                planes = [luma[: len(luma) // 4]] * 2
+                frame = pb.ColorFrame(seq=request.frame.seq, planes=planes)
+                await context.write(pb.ColorizeFramesResponse(frame=frame))
+
+
+async def main() -> None:
+    """Serve until the process is killed."""
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+    pb_grpc.add_ColorizerServicer_to_server(Echo(), server)  # type: ignore[abstract]  # the other methods are not called
+    print(json.dumps({"port": server.add_insecure_port("127.0.0.1:0")}), flush=True)
+    await server.start()
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
