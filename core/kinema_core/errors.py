@@ -12,6 +12,7 @@ KinemaError                     anything Kinema raises on purpose
 ├── BundleError                 a model bundle is incomplete, altered or not understood
 ├── EngineError                 an engine failed while it ran
 │   └── EngineUnavailableError  an engine cannot run on this machine
+│       └── NoGpuError          for it has no GPU, or no driver for one
 └── CancelledWorkError          work stopped because nobody waits for it any more
 """
 
@@ -87,6 +88,10 @@ class EngineError(KinemaError):
 
 class EngineUnavailableError(EngineError):
     """An engine cannot run on this machine."""
+
+
+class NoGpuError(EngineUnavailableError):
+    """An engine needs an NVIDIA GPU, and this machine has none or no driver for one."""
 
 
 class CancelledWorkError(KinemaError):

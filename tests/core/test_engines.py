@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kinema_core.bundle import Bundle
-from kinema_core.engines.engine import Engine, check_ab
+from kinema_core.engines import onnxruntime_cuda
+from kinema_core.engines.cuda_driver import Gpu
+from kinema_core.engines.engine import Engine, Precision, check_ab
 from kinema_core.engines.openvino import open_openvino
-from kinema_core.engines.select import ENGINES, open_engine
-from kinema_core.errors import BundleError, EngineError, EngineUnavailableError, InvalidInputError
+from kinema_core.engines.select import CPU_ENGINES, GPU_ENGINES, open_engine
+from kinema_core.errors import BundleError, EngineError, EngineUnavailableError, InvalidInputError, NoGpuError
 from tests.core.tiny_models import (
     WEIGHTS,
     convolution_onnx,
@@ -41,11 +43,22 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return tiny_bundle(tmp_path_factory.mktemp("models") / "tiny")
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=list(CPU_ENGINES))
 def engine(request: pytest.FixtureRequest, bundle: Bundle) -> Iterator[Engine]:
     opened = open_engine(bundle, request.param).engine
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no GPU, whatever this machine has."""
+
+    def find_none() -> Gpu:
+        raise NoGpuError("no driver")
+
+    for module in (onnxruntime_cuda,):
+        monkeypatch.setattr(module, "find_gpu", find_none)
 
 
 @pytest.fixture
@@ -96,7 +109,7 @@ def test_a_picture_gets_the_same_bits_alone_and_in_company(
     np.testing.assert_array_equal(together, np.concatenate([engine.infer(picture[None]) for picture in lightness]))
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 def test_the_bits_do_not_depend_on_the_number_of_threads(name: str, bundle: Bundle) -> None:
     lightness = random_lightness(1, 2)
 
@@ -106,7 +119,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(name: str, bundle: Bund
     np.testing.assert_array_equal(results[0], results[2])
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 def test_f32_keeps_what_bf16_would_lose(name: str, tmp_path: Path, fine_weights: F32) -> None:
     opened = open_engine(tiny_bundle(tmp_path / "fine", convolution_onnx(fine_weights)), name).engine
 
@@ -136,7 +149,7 @@ def test_bf16_is_near_and_really_bf16(bundle: Bundle, tmp_path: Path, fine_weigh
     assert detail(lost) < 0.01 * detail(convolve(fine_lightness(), fine_weights))
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 def test_int8_runs_the_quantized_form_and_f32_the_other(name: str, tmp_path: Path) -> None:
     both = tiny_bundle(tmp_path / "both", int8_onnx=quantized_onnx())
     lightness = random_lightness(0, 2)
@@ -149,7 +162,7 @@ def test_int8_runs_the_quantized_form_and_f32_the_other(name: str, tmp_path: Pat
     assert np.abs(int8.infer(lightness) - f32.infer(lightness)).max() > 100 * TOLERANCE
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 def test_the_bits_of_int8_depend_neither_on_threads_nor_on_company(name: str, tmp_path: Path) -> None:
     both = tiny_bundle(tmp_path / "both", int8_onnx=quantized_onnx())
     lightness = random_lightness(1, 3)
@@ -161,7 +174,7 @@ def test_the_bits_of_int8_depend_neither_on_threads_nor_on_company(name: str, tm
     )
 
 
-@pytest.mark.parametrize("name", ["auto", *ENGINES])
+@pytest.mark.parametrize("name", ["auto", *CPU_ENGINES])
 def test_a_bundle_without_an_int8_form_says_what_it_has(name: str, bundle: Bundle) -> None:
     with pytest.raises(EngineUnavailableError, match="'tiny' has no int8 form, only f32") as caught:
         open_engine(bundle, name, precision="int8")
@@ -169,7 +182,7 @@ def test_a_bundle_without_an_int8_form_says_what_it_has(name: str, bundle: Bundl
     assert "no engine runs" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 def test_an_int8_form_that_is_no_kinema_model_is_named(name: str, tmp_path: Path) -> None:
     both = tiny_bundle(tmp_path / "both", int8_onnx=convolution_onnx(input_name="grey"))
 
@@ -234,7 +247,7 @@ def test_threads_may_share_an_engine(engine: Engine) -> None:
         np.testing.assert_array_equal(result, alone)
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 def test_a_closed_engine_says_so_and_may_be_closed_again(name: str, bundle: Bundle) -> None:
     closed = open_engine(bundle, name).engine
 
@@ -245,7 +258,7 @@ def test_a_closed_engine_says_so_and_may_be_closed_again(name: str, bundle: Bund
         closed.infer(random_lightness(0))
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 @pytest.mark.parametrize(
     ("make_onnx", "error", "message"),
     [
@@ -278,7 +291,7 @@ def test_a_result_that_is_not_finite_is_an_error() -> None:
         check_ab(ab)
 
 
-@pytest.mark.parametrize("package", list(ENGINES))
+@pytest.mark.parametrize("package", list(CPU_ENGINES))
 def test_without_its_package_an_engine_is_unavailable_and_says_what_to_install(
     package: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,7 +301,7 @@ def test_without_its_package_an_engine_is_unavailable_and_says_what_to_install(
         open_engine(bundle, package)
 
 
-@pytest.mark.parametrize("package", list(ENGINES))
+@pytest.mark.parametrize("package", list(CPU_ENGINES))
 def test_with_a_broken_package_an_engine_is_unavailable_and_says_what_broke(
     package: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -300,16 +313,22 @@ def test_with_a_broken_package_an_engine_is_unavailable_and_says_what_broke(
         open_engine(bundle, package)
 
 
+@pytest.mark.usefixtures("no_gpu")
 def test_auto_takes_the_first_that_runs_and_says_so(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "kinema_core"):
         choice = open_engine(bundle)
 
-    assert choice.engine.name == next(iter(ENGINES)) == "openvino"
-    assert choice.reason == "openvino (cpu, f32): the first choice"
-    (record,) = caplog.records
-    assert (record.getMessage(), vars(record)["reason"]) == ("engine_opened", choice.reason)
+    assert choice.engine.name == next(iter(CPU_ENGINES)) == "openvino"
+    assert list(choice.passed_over) == list(GPU_ENGINES)
+    assert choice.reason == f"openvino (cpu, f32): in place of {', '.join(GPU_ENGINES)}: no driver"
+    *skipped, opened = caplog.records
+    assert [(r.getMessage(), vars(r)["engine"], r.levelname) for r in skipped] == [
+        ("engine_skipped", name, "INFO") for name in GPU_ENGINES
+    ]
+    assert (opened.getMessage(), vars(opened)["reason"]) == ("engine_opened", choice.reason)
 
 
+@pytest.mark.usefixtures("no_gpu")
 def test_auto_passes_over_what_does_not_run_and_says_why(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -318,14 +337,15 @@ def test_auto_passes_over_what_does_not_run_and_says_why(
     choice = open_engine(bundle, "auto")
 
     assert choice.engine.name == "onnxruntime"
-    assert choice.reason.startswith("onnxruntime (cpu, f32): in place of openvino: OpenVINO does not load here")
+    assert "; openvino: OpenVINO does not load here" in choice.reason
     assert [(r.getMessage(), vars(r)["engine"]) for r in caplog.records] == [("engine_skipped", "openvino")]
 
 
+@pytest.mark.usefixtures("no_gpu")
 def test_where_no_engine_runs_the_error_tells_the_reason_of_each(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for package in ENGINES:
+    for package in CPU_ENGINES:
         monkeypatch.setitem(sys.modules, package, None)
 
     with pytest.raises(EngineUnavailableError, match=r"pip install openvino.*pip install onnxruntime"):
@@ -342,8 +362,8 @@ def test_a_model_that_is_no_kinema_model_is_not_tried_on_every_engine(tmp_path: 
 @pytest.mark.parametrize(
     ("name", "precision", "num_threads", "field", "allowed"),
     [
-        ("tensorflow", "f32", None, "engine", "auto, openvino, onnxruntime"),
-        ("auto", "f64", None, "precision", "f32, bf16, int8"),
+        ("tensorflow", "f32", None, "engine", "auto, .*, openvino, onnxruntime"),
+        ("auto", "f64", None, "precision", "f32, f16, bf16, int8"),
         ("auto", "f32", 0, "num_threads", "at least 1"),
     ],
 )
@@ -356,12 +376,13 @@ def test_an_option_out_of_range_is_refused_with_what_is_allowed(
     assert caught.value.field == field
 
 
-def test_onnxruntime_refuses_bf16_rather_than_run_another_precision(bundle: Bundle) -> None:
-    with pytest.raises(EngineUnavailableError, match="bf16"):
-        open_engine(bundle, "onnxruntime", precision="bf16")
+@pytest.mark.parametrize(("name", "precision"), [("onnxruntime", "bf16"), ("onnxruntime", "f16"), ("openvino", "f16")])
+def test_a_cpu_refuses_a_precision_rather_than_run_another(bundle: Bundle, name: str, precision: Precision) -> None:
+    with pytest.raises(EngineUnavailableError, match=f"not in {precision}"):
+        open_engine(bundle, name, precision=precision)
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 def test_a_runtime_reports_nothing_to_its_maker(name: str, bundle: Bundle, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine
-from kinema_core.engines.select import ENGINES, open_engine
+from kinema_core.engines.select import CPU_ENGINES, open_engine
 
 F32 = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def engines(bundle: Bundle) -> Iterator[dict[str, Engine]]:
-    opened = {name: open_engine(bundle, name, num_threads=2).engine for name in ENGINES}
+    opened = {name: open_engine(bundle, name, num_threads=2).engine for name in CPU_ENGINES}
     yield opened
     for engine in opened.values():
         engine.close()
@@ -53,7 +53,7 @@ def test_the_engines_agree_on_the_colours(engines: dict[str, Engine], height: in
     assert results["onnxruntime"].std() > 0.1  # colours, not one constant that all could agree on
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_a_picture_gets_the_same_bits_alone_and_in_company(
     engines: dict[str, Engine], name: str, height: int, width: int
@@ -65,7 +65,7 @@ def test_a_picture_gets_the_same_bits_alone_and_in_company(
     np.testing.assert_array_equal(together, np.concatenate([engines[name].infer(alone) for alone in pictures]))
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", list(CPU_ENGINES))
 def test_the_bits_do_not_depend_on_threads_nor_on_the_sizes_before(
     engines: dict[str, Engine], bundle: Bundle, name: str
 ) -> None:

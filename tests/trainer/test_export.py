@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kinema_core.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from kinema_core.engines.select import ENGINES, open_engine
+from kinema_core.engines.select import CPU_ENGINES, open_engine
 from kinema_core.errors import BundleError, EngineUnavailableError, InvalidInputError
 from kinema_trainer.evaluation.photo_set import PhotoSet
 from kinema_trainer.export import int8 as int8_module
@@ -85,7 +85,7 @@ def test_an_exported_model_gives_what_torch_gives(tmp_path: Path, network: Netwo
     assert (bundle.manifest.size_multiple, bundle.manifest.output_stride) == (
         trained.size_multiple, trained.output_stride,
     )  # fmt: skip
-    for name in ENGINES:
+    for name in CPU_ENGINES:
         engine = open_engine(bundle, name).engine
         for height, width in ((32, 32), (64, 96)):
             with torch.no_grad():
@@ -166,7 +166,7 @@ def test_the_card_and_the_manifest_state_costs_and_parity(small_checkpoint: Path
 
     scores, card = bundle.manifest.scores, (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
     assert scores["gflops"] == lively_network(SMALL).describe(32).gflops > 0
-    assert all(0 <= scores[f"parity.{name}.f32.max_ab_difference"] < MAX_AB_DIFFERENCE for name in ENGINES)
+    assert all(0 <= scores[f"parity.{name}.f32.max_ab_difference"] < MAX_AB_DIFFERENCE for name in CPU_ENGINES)
     assert "GFLOPs a picture of 32 px" in card
     assert "3 ms on one core" in card
     assert "an hour of 20 W" in card
@@ -242,7 +242,7 @@ def test_a_form_that_is_refused_leaves_nothing_behind(small_checkpoint: Path, tm
 def test_where_no_engine_runs_a_bundle_is_written_only_when_asked_for_and_says_so(
     small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for package in ENGINES:
+    for package in CPU_ENGINES:
         monkeypatch.setitem(sys.modules, package, None)  # makes its import fail
 
     with pytest.raises(EngineUnavailableError, match="export unchecked"):

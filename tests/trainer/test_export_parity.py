@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from kinema_core.bundle import Bundle
-from kinema_core.engines.select import ENGINES
+from kinema_core.engines.select import CPU_ENGINES
 from kinema_core.errors import EngineUnavailableError, InvalidInputError
 from kinema_trainer.export.onnx_file import export_onnx
 from kinema_trainer.export.parity import MAX_AB_DIFFERENCE, TorchEngine, check_parity, compare, synthetic_photos
@@ -43,7 +43,7 @@ def test_every_engine_here_gives_what_torch_gives(network: ColorNetwork) -> None
     results = check_parity(network, bundle_of(export_onnx(network)), PHOTOS)
 
     gated = [result for result in results if result.is_gated]
-    assert [result.engine for result in gated] == list(ENGINES)
+    assert [result.engine for result in gated] == list(CPU_ENGINES)
     assert all(result.max_ab_difference < MAX_AB_DIFFERENCE / 10 for result in gated)
     assert all(result.num_photos == len(PHOTOS) for result in results)
 
@@ -51,7 +51,7 @@ def test_every_engine_here_gives_what_torch_gives(network: ColorNetwork) -> None
 def test_bf16_is_reported_where_the_cpu_has_it_and_not_held_to_the_bounds(network: ColorNetwork) -> None:
     bundle = bundle_of(export_onnx(network))
     try:
-        ENGINES["openvino"](bundle, precision="bf16", num_threads=None)
+        CPU_ENGINES["openvino"](bundle, precision="bf16", num_threads=None)
     except EngineUnavailableError as err:
         pytest.skip(str(err))
 
@@ -80,7 +80,7 @@ def test_the_difference_of_an_engine_from_itself_is_nothing(network: ColorNetwor
 
 def test_where_no_engine_runs_nothing_is_let_through(network: ColorNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = bundle_of(export_onnx(network))
-    for package in ENGINES:
+    for package in CPU_ENGINES:
         monkeypatch.setitem(sys.modules, package, None)  # makes its import fail
 
     with pytest.raises(EngineUnavailableError, match="nothing can be compared"):

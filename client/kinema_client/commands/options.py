@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-EngineName = Literal["auto", "openvino", "onnxruntime"]
-Precision = Literal["f32", "bf16", "int8"]
+EngineName = Literal["auto", "onnxruntime-cuda", "openvino", "onnxruntime"]
+Precision = Literal["f32", "f16", "bf16", "int8"]
 Codec = Literal["h264", "hevc", "av1", "ffv1", "prores"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 DeinterlaceMode = Literal["auto", "on", "off"]

@@ -39,10 +39,10 @@ MAX_AB: Final = 1000.0
 MIN_CONTENT: Final = 20.0
 """L* between the darkest and the lightest pixel; where there is less, a quantized model may round to no colour."""
 
-Precision = Literal["f32", "bf16", "int8"]
+Precision = Literal["f32", "f16", "bf16", "int8"]
 """What the model is computed in; its input and output are float32 either way.
 
-"int8" runs the bundle's quantized form, in which what is not quantized stays f32.
+"f16" is for GPUs alone. "int8" runs the bundle's quantized form, in which what is not quantized stays f32.
 """
 
 

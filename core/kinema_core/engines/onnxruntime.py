@@ -1,7 +1,6 @@
 """ONNX Runtime on the CPU: where OpenVINO cannot run. It computes in f32 and int8."""
 
 import os
-import threading
 from types import ModuleType
 from typing import Any, Final
 
@@ -11,12 +10,11 @@ from kinema_core.engines.engine import (
     INPUT,
     OUTPUT,
     Precision,
-    check_ab,
     check_engine,
-    check_lightness,
     check_options,
     model_file,
 )
+from kinema_core.engines.serial import SerialEngine
 from kinema_core.engines.telemetry import disable_onnxruntime_telemetry
 from kinema_core.errors import BundleError, EngineError, EngineUnavailableError
 
@@ -25,40 +23,27 @@ _ERRORS_ONLY: Final = 3
 """Severity at which ONNX Runtime writes to stderr; its warnings are about graphs, not about what a user did."""
 
 
-class OnnxRuntimeEngine:
-    """An inference session on the CPU."""
+class SessionModel:
+    """An inference session as an open model."""
 
-    name = "onnxruntime"
-    device = "cpu"
-
-    def __init__(self, bundle: Bundle, session: Any, errors: tuple[type[Exception], ...], precision: Precision) -> None:
-        self.precision: str = precision
-        self._manifest = bundle.manifest
+    def __init__(self, session: Any, errors: tuple[type[Exception], ...]) -> None:
         self._session: Any = session
         self._errors = errors
-        self._lock = threading.Lock()
 
-    def infer(self, lightness: F32) -> F32:
-        """Predict ab from L*, as the contract of `Engine` says."""
-        lightness = check_lightness(lightness, self._manifest)
-        with self._lock:
-            if self._session is None:
-                raise EngineError("the engine is closed")
-            try:
-                ab: F32 = self._session.run([OUTPUT], {INPUT: lightness})[0]
-            except self._errors as err:
-                raise EngineError(f"ONNX Runtime failed on an input of shape {lightness.shape}: {err}") from err
-        return check_ab(ab)
+    def run(self, lightness: F32) -> F32:
+        """Return ab for L*, as `OpenModel` says."""
+        try:
+            ab: F32 = self._session.run([OUTPUT], {INPUT: lightness})[0]
+        except self._errors as err:
+            raise EngineError(f"ONNX Runtime failed on an input of shape {lightness.shape}: {err}") from err
+        return ab
 
     def close(self) -> None:
-        """Free the model."""
-        with self._lock:
-            self._session = None
+        """Free the session."""
+        self._session = None
 
 
-def open_onnxruntime(
-    bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None
-) -> OnnxRuntimeEngine:
+def open_onnxruntime(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> SerialEngine:
     """Open a model on this machine's CPU.
 
     Args:
@@ -68,14 +53,14 @@ def open_onnxruntime(
 
     Raises:
         InvalidInputError: an unknown precision, or fewer than one thread.
-        EngineUnavailableError: ONNX Runtime is not installed or broken, or the precision is "bf16", or "int8" and the
-            bundle has no such form.
+        EngineUnavailableError: ONNX Runtime is not installed or broken, or the precision is "f16" or "bf16", or
+            "int8" and the bundle has no such form.
         BundleError: the model has other inputs and outputs than a Kinema model has.
         EngineError: the model cannot be read, or fails its first run.
     """
     check_options(precision, num_threads)
-    if precision == "bf16":
-        raise EngineUnavailableError("ONNX Runtime computes in f32 or int8 on a CPU, not in bf16")
+    if precision in {"f16", "bf16"}:
+        raise EngineUnavailableError(f"ONNX Runtime computes in f32 or int8 on a CPU, not in {precision}")
     file_name, onnx_bytes = model_file(bundle, precision)
     try:
         disable_onnxruntime_telemetry()
@@ -90,8 +75,10 @@ def open_onnxruntime(
         )
     except errors as err:
         raise EngineError(f"ONNX Runtime cannot read model {bundle.manifest.name!r}: {err}") from err
-    _check_interface(session, bundle, file_name)
-    engine = OnnxRuntimeEngine(bundle, session, errors, precision)
+    check_interface(session, bundle, file_name)
+    engine = SerialEngine(
+        SessionModel(session, errors), bundle.manifest, name="onnxruntime", precision=precision, device="cpu"
+    )
     check_engine(engine, bundle.manifest)
     return engine
 
@@ -122,7 +109,12 @@ def error_types(onnxruntime: ModuleType) -> tuple[type[Exception], ...]:
     return (*own, RuntimeError, ValueError)
 
 
-def _check_interface(session: Any, bundle: Bundle, file_name: str) -> None:
+def check_interface(session: Any, bundle: Bundle, file_name: str) -> None:
+    """Refuse a model that is not a Kinema model.
+
+    Raises:
+        BundleError: other inputs and outputs than a Kinema model has.
+    """
     inputs = [(port.name, port.type) for port in session.get_inputs()]
     outputs = [(port.name, port.type) for port in session.get_outputs()]
     if inputs != [(INPUT, "tensor(float)")] or outputs != [(OUTPUT, "tensor(float)")]:

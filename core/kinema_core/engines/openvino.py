@@ -5,7 +5,6 @@ for one picture of 256x256 and up to 3 % for four (measured on one thread, f32 a
 or batch would first wait a quarter of a second, and the last bits would be others than with free sizes.
 """
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -15,46 +14,32 @@ from kinema_core.engines.engine import (
     INPUT,
     OUTPUT,
     Precision,
-    check_ab,
     check_engine,
-    check_lightness,
     check_options,
     model_file,
 )
+from kinema_core.engines.serial import SerialEngine
 from kinema_core.engines.telemetry import without_openvino_telemetry
 from kinema_core.errors import BundleError, EngineError, EngineUnavailableError
 
 _ADVICE: Final = "install it with `pip install openvino`"
 
 
-class OpenVinoEngine:
+class _CompiledModel:
     """A compiled model and its one inference request."""
 
-    name = "openvino"
-    device = "cpu"
-
-    def __init__(self, bundle: Bundle, compiled: Any, precision: Precision) -> None:
-        self.precision: str = precision
-        self._manifest = bundle.manifest
+    def __init__(self, compiled: Any) -> None:
         self._request: Any = compiled.create_infer_request()
-        self._lock = threading.Lock()
 
-    def infer(self, lightness: F32) -> F32:
-        """Predict ab from L*, as the contract of `Engine` says."""
-        lightness = check_lightness(lightness, self._manifest)
-        with self._lock:
-            if self._request is None:
-                raise EngineError("the engine is closed")
-            try:
-                ab: F32 = self._request.infer({INPUT: lightness})[OUTPUT]  # a copy, by default
-            except RuntimeError as err:
-                raise EngineError(f"OpenVINO failed on an input of shape {lightness.shape}: {err}") from err
-        return check_ab(ab)
+    def run(self, lightness: F32) -> F32:
+        try:
+            ab: F32 = self._request.infer({INPUT: lightness})[OUTPUT]  # a copy, by default
+        except RuntimeError as err:
+            raise EngineError(f"OpenVINO failed on an input of shape {lightness.shape}: {err}") from err
+        return ab
 
     def close(self) -> None:
-        """Free the model."""
-        with self._lock:
-            self._request = None
+        self._request = None
 
 
 def _load_core() -> tuple[Any, list[str]]:
@@ -70,7 +55,7 @@ def _load_core() -> tuple[Any, list[str]]:
     return core, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def open_openvino(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> OpenVinoEngine:
+def open_openvino(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> SerialEngine:
     """Open a model on this machine's CPU.
 
     Args:
@@ -81,11 +66,14 @@ def open_openvino(bundle: Bundle, *, precision: Precision = "f32", num_threads: 
 
     Raises:
         InvalidInputError: an unknown precision, or fewer than one thread.
-        EngineUnavailableError: OpenVINO is not installed or broken, or the CPU lacks bf16, or the bundle an int8 form.
+        EngineUnavailableError: OpenVINO is not installed or broken, or the precision is "f16", or the CPU lacks
+            bf16, or the bundle an int8 form.
         BundleError: the model has other inputs and outputs than a Kinema model has.
         EngineError: the model cannot be compiled, or fails its first run.
     """
     check_options(precision, num_threads)
+    if precision == "f16":
+        raise EngineUnavailableError("OpenVINO computes in f32, bf16 or int8 on a CPU, not in f16")
     file_name, onnx_bytes = model_file(bundle, precision)
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="kinema-openvino") as pool:
@@ -104,7 +92,7 @@ def open_openvino(bundle: Bundle, *, precision: Precision = "f32", num_threads: 
         raise EngineError(f"OpenVINO cannot compile model {bundle.manifest.name!r}: {err}") from err
     if actual != float_type:
         raise EngineError(f"OpenVINO was told to compute in {float_type} and took {actual}")
-    engine = OpenVinoEngine(bundle, compiled, precision)
+    engine = SerialEngine(_CompiledModel(compiled), bundle.manifest, name="openvino", precision=precision, device="cpu")
     check_engine(engine, bundle.manifest)
     return engine
 

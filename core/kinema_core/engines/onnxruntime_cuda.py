@@ -1,0 +1,94 @@
+"""ONNX Runtime on an NVIDIA GPU, by its CUDA provider.
+
+`onnxruntime-gpu` takes the place of `onnxruntime`: both are the Python package `onnxruntime`, so that one of them alone
+can be installed.
+"""
+
+from types import ModuleType
+from typing import Any, Final
+
+from kinema_core.bundle import Bundle
+from kinema_core.engines.cuda_driver import find_gpu
+from kinema_core.engines.engine import Precision, check_engine, check_options
+from kinema_core.engines.onnx_precision import onnx_in
+from kinema_core.engines.onnxruntime import SessionModel, check_interface, error_types, session_options
+from kinema_core.engines.self_test import check_against_cpu
+from kinema_core.engines.serial import SerialEngine
+from kinema_core.engines.telemetry import disable_onnxruntime_telemetry
+from kinema_core.errors import EngineError, EngineUnavailableError
+
+NAME: Final = "onnxruntime-cuda"
+_PROVIDER: Final = "CUDAExecutionProvider"
+_ADVICE: Final = (
+    "install it with `pip uninstall --yes onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'`, which brings "
+    "onnxruntime too"
+)
+_PROVIDER_OPTIONS: Final = {
+    "device_id": "0",
+    "use_tf32": "0",  # f32 is f32; whoever wants speed asks for f16
+    "cudnn_conv_algo_search": "HEURISTIC",  # what it measures may differ from start to start, and with it the bits
+}
+
+
+def open_onnxruntime_cuda(
+    bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None
+) -> SerialEngine:
+    """Open a model on this machine's GPU.
+
+    Args:
+        bundle: the model.
+        precision: "f32" or "f16".
+        num_threads: of what is done on the CPU.
+
+    Raises:
+        InvalidInputError: an unknown precision, or fewer than one thread.
+        NoGpuError: there is no GPU or no driver.
+        EngineUnavailableError: ONNX Runtime has no CUDA here, or the precision is another.
+        BundleError: the model has other inputs and outputs than a Kinema model has.
+        EngineError: the model cannot be read, fails its first run, or colours otherwise than the CPU.
+    """
+    check_options(precision, num_threads)
+    gpu = find_gpu()
+    if precision in {"bf16", "int8"}:
+        raise EngineUnavailableError(f"ONNX Runtime computes in f32 or f16 on a GPU, not in {precision}")
+    file_name, onnx_bytes = onnx_in(bundle, precision)
+    onnxruntime = _load()
+    errors = error_types(onnxruntime)
+    try:
+        options = session_options(onnxruntime, num_threads)
+        options.use_deterministic_compute = True
+        session = onnxruntime.InferenceSession(onnx_bytes, options, providers=[(_PROVIDER, _PROVIDER_OPTIONS)])
+        taken = session.get_providers()
+    except errors as err:
+        raise EngineError(f"ONNX Runtime cannot put model {bundle.manifest.name!r} on {gpu}: {err}") from err
+    if _PROVIDER not in taken:  # it falls back to the CPU and says so in its own log alone
+        raise EngineUnavailableError(f"ONNX Runtime does not get CUDA to work on {gpu}; {_ADVICE}")
+    check_interface(session, bundle, file_name)
+    engine = SerialEngine(SessionModel(session, errors), bundle.manifest, name=NAME, precision=precision, device="cuda")
+    try:
+        check_engine(engine, bundle.manifest)
+        check_against_cpu(engine, bundle)
+    except Exception:
+        engine.close()
+        raise
+    return engine
+
+
+def _load() -> ModuleType:
+    try:
+        disable_onnxruntime_telemetry()
+        import onnxruntime
+
+        providers = onnxruntime.get_available_providers()
+    except (ImportError, OSError, RuntimeError, AttributeError) as err:
+        raise EngineUnavailableError(f"ONNX Runtime does not load here ({err}); {_ADVICE}") from err
+    if _PROVIDER not in providers:
+        raise EngineUnavailableError(f"this ONNX Runtime is built without CUDA; {_ADVICE}")
+    _preload(onnxruntime)
+    return onnxruntime  # type: ignore[no-any-return]  # it has no types
+
+
+def _preload(onnxruntime: Any) -> None:
+    """Load CUDA's libraries from the packages that pip installed; where there are none, the system's are found."""
+    if hasattr(onnxruntime, "preload_dlls"):  # from 1.21 on
+        onnxruntime.preload_dlls()
