@@ -1,6 +1,7 @@
 """What `gpu_check` found, as tables in Markdown."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from benchmarks.gpu_roofline import Layer, Rates, roofline_seconds
@@ -20,7 +21,7 @@ def to_markdown(report: Result) -> str:
         ("Parity with ONNX Runtime on the CPU, f32", "parity",
          "| engine | precision | mean ΔE00 | max Δab | same bits again | same bits alone and in a batch |", _parity),
         ("The model, from array to array", "speed",
-         "| engine | precision | size | batch | ms a frame | roofline ms | reached |", lambda engine, precision, part: _speed(engine, precision, part, rates)),
+         "| engine | precision | size | batch | ms a frame | roofline ms | reached |", partial(_speed, rates)),
         ("Luma to chroma in host memory, streams that share one engine", "frames",
          "| engine | precision | film | model size | streams | frames a second | p99 ms a frame |", _frames),
     ):  # fmt: skip
@@ -63,7 +64,7 @@ def _parity(engine: str, precision: str, part: Result) -> Iterator[str]:
            f"| {'yes' if part['is_same_again'] else 'no'} | {alone} |")  # fmt: skip
 
 
-def _speed(engine: str, precision: str, part: Result, rates: Rates | None) -> Iterator[str]:
+def _speed(rates: Rates | None, engine: str, precision: str, part: Result) -> Iterator[str]:
     for row in part["rows"]:
         start = f"| {engine} | {precision} | {row['width']}x{row['height']} | {row['batch']} |"
         if "error" in row:
