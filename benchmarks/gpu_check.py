@@ -24,7 +24,7 @@ PARTS: Final = ("machine", "parity", "speed", "frames")
 GPU_ENGINES: Final = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "torch-cuda")
 PRECISIONS: Final = ("f16", "f32")
 DRY_RUN: Final = (
-    "machine", "parity:torch:f32", "parity:onnxruntime-cuda:f32", "speed:onnxruntime:f32", "frames:onnxruntime:f32",
+    "machine", "parity:torch:f32", "parity:onnxruntime-cuda:f32", "speed:onnxruntime:f32", "frames:torch:f32",
 )  # fmt: skip
 """What runs anywhere, and one that has to say why it does not."""
 PART_SECONDS: Final = 150.0

@@ -18,6 +18,7 @@ from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine
 from kinema_core.engines.onnxruntime import open_onnxruntime
 from kinema_core.engines.select import open_engine
+from kinema_core.frame_way import HOST, FrameWay, way_for
 from kinema_core.frames import ColorTags, LumaFrame
 from kinema_core.pipeline import Colorizer, Options
 
@@ -121,15 +122,17 @@ def speed(engine_name: str, precision: Any, *, is_dry: bool) -> Result:
 def frames(engine_name: str, precision: Any, *, is_dry: bool) -> Result:
     """Count frames a second from luma to chroma in host memory, by size and number of streams that share the engine.
 
-    Each stream is a thread that asks for its next frame when it has the last one. Nothing is decoded or encoded.
+    Each stream is a thread that asks for its next frame when it has the last one. Nothing is decoded or encoded. With
+    an engine that takes tensors, frames stay on the device the whole way.
     """
     bundle, scale, before = load_bundle(), DRY if is_dry else FULL, _used_mebibytes()
     rows: list[Result] = []
     with _opened(bundle, engine_name, precision) as engine:
+        way = _way_on_the_cpu() if is_dry else way_for(engine)
         for height, width in scale.films:
             film = _film(height, width)
             for num_streams in scale.streams:
-                latencies = _run_streams(film, num_streams, bundle, engine, scale)
+                latencies = _run_streams(film, num_streams, bundle, engine, scale, way)
                 rows.append({
                     "height": height, "width": width, "streams": num_streams,
                     "frames_per_second": len(latencies) / scale.seconds,
@@ -137,15 +140,26 @@ def frames(engine_name: str, precision: Any, *, is_dry: bool) -> Result:
                 })  # fmt: skip
         after = _used_mebibytes()
     held = after - before if before is not None and after is not None else None
-    return {"rows": rows, "working_size": scale.working_size, "gpu_mebibytes": held}
+    return {
+        "rows": rows, "working_size": scale.working_size, "gpu_mebibytes": held, "is_on_device": way is not HOST,
+    }  # fmt: skip
 
 
-def _run_streams(film: list[LumaFrame], num_streams: int, bundle: Bundle, engine: Engine, scale: Scale) -> list[float]:
+def _way_on_the_cpu() -> FrameWay:
+    """Take the device's way without one, as a dry run must."""
+    from kinema_core.device.way import DeviceWay
+
+    return DeviceWay("cpu")
+
+
+def _run_streams(
+    film: list[LumaFrame], num_streams: int, bundle: Bundle, engine: Engine, scale: Scale, way: FrameWay
+) -> list[float]:
     """Return the seconds of each frame that came out in time."""
     height, width = film[0].luma.shape
     options = Options(working_size=scale.working_size)
     colorizers = [
-        Colorizer(bundle.manifest, height=height, width=width, tags=film[0].tags, options=options)
+        Colorizer(bundle.manifest, height=height, width=width, tags=film[0].tags, options=options, way=way)
         for _ in range(num_streams)
     ]
     latencies: list[float] = []
@@ -182,7 +196,7 @@ def _run_streams(film: list[LumaFrame], num_streams: int, bundle: Bundle, engine
 
 def _colorize(colorizer: Colorizer, engine: Engine, frame: LumaFrame) -> None:
     prepared = colorizer.prepare(frame)
-    colorizer.compose(prepared, colorizer.finish(prepared, engine.infer(prepared.lightness)))
+    colorizer.compose(prepared, colorizer.finish(prepared, colorizer.infer(engine, prepared)))
 
 
 def _seconds(work: Any, least_seconds: float) -> float:

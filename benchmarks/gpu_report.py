@@ -23,7 +23,8 @@ def to_markdown(report: Result) -> str:
         ("The model, from array to array", "speed",
          "| engine | precision | size | batch | ms a frame | roofline ms | reached |", partial(_speed, rates)),
         ("Luma to chroma in host memory, streams that share one engine", "frames",
-         "| engine | precision | film | model size | streams | frames a second | p99 ms a frame |", _frames),
+         "| engine | precision | on the device | film | model size | streams | frames a second | p99 ms a frame |",
+         _frames),
     ):  # fmt: skip
         ran = [(*_engine_of(name), part) for name, part in parts.items() if _ran(name, kind, part)]
         if ran:
@@ -81,5 +82,6 @@ def _speed(rates: Rates | None, engine: str, precision: str, part: Result) -> It
 def _frames(engine: str, precision: str, part: Result) -> Iterator[str]:
     for row in part["rows"]:
         slowest = "none in time" if row["p99_milliseconds"] is None else f"{row['p99_milliseconds']:.1f}"
-        yield (f"| {engine} | {precision} | {row['width']}x{row['height']} | {part['working_size']} "
+        on_device = "yes" if part["is_on_device"] else "no"
+        yield (f"| {engine} | {precision} | {on_device} | {row['width']}x{row['height']} | {part['working_size']} "
                f"| {row['streams']} | {row['frames_per_second']:.1f} | {slowest} |")  # fmt: skip

@@ -37,7 +37,8 @@ def test_the_dry_run_fills_every_table_and_says_what_cannot_run(tmp_path: Path) 
     assert parts["machine"]["rates"]["matmul_flops"].keys() == {"f32", "f16", "bf16"}
     assert parts["parity:torch:f32"]["delta_e"] < 0.1
     assert [row["batch"] for row in parts["speed:onnxruntime:f32"]["rows"]] == [1, 2]
-    assert [row["streams"] for row in parts["frames:onnxruntime:f32"]["rows"]] == [1, 2]
+    assert [row["streams"] for row in parts["frames:torch:f32"]["rows"]] == [1, 2]
+    assert parts["frames:torch:f32"]["is_on_device"]
     assert "dry run" in tables.splitlines()[0]
     assert all(f"| {engine} | f32 |" in tables for engine in ("torch", "onnxruntime"))
     if "failed" in parts["parity:onnxruntime-cuda:f32"]:

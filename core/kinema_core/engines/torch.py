@@ -34,22 +34,27 @@ class TorchEngine(SerialEngine):
 
     def __init__(self, bundle: Bundle, run: "Run", *, device: Literal["cpu", "cuda"], precision: Precision) -> None:
         self._tensors = _TensorModel(run)
+        self.takes_tensors = device == "cuda"
+        """Whether `infer_on_device` spares a way; on a CPU it is there to be tested."""
         name = CUDA_NAME if device == "cuda" else CPU_NAME
         super().__init__(self._tensors, bundle.manifest, name=name, precision=precision, device=device)
 
     def infer_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
         """Predict ab (B, 2, h/s, w/s) from L* (B, 1, h, w), both float32 on `device`.
 
-        The result is the caller's own. Values and sizes are not checked: that would be to wait for them. On a GPU the
-        work is queued on the caller's current stream.
+        The result is the caller's own, and checked for being a colour, which waits for it. The input is not checked.
 
         Raises:
-            EngineError: the engine is closed, or the work cannot be queued.
+            EngineError: the engine is closed, the model cannot run, or what it gave is no colour.
         """
         with self._lock:
             if self._model is None:
                 raise EngineError("the engine is closed")
-            return self._tensors.run_on_device(lightness)
+            ab = self._tensors.run_on_device(lightness)
+        from kinema_core.engines.torch_run import check_colour_on_device
+
+        check_colour_on_device(ab, lightness)
+        return ab
 
 
 class _TensorModel:

@@ -8,6 +8,9 @@ from typing import Final, TypeAlias
 import torch
 from torch import nn
 
+from kinema_core.engines.engine import MAX_AB, MIN_CONTENT
+from kinema_core.errors import EngineError
+
 Run: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 """(B, 1, h, w) float32 to (B, 2, h/s, w/s) float32; of any device in, of the module's out, free to be kept."""
 
@@ -40,6 +43,21 @@ def run_on_cuda(module: nn.Module, *, with_graphs: bool, with_compiler: bool) ->
     callable_module: Run = torch.compile(module, mode="max-autotune-no-cudagraphs") if with_compiler else module
     eager = _Eager(callable_module)
     return _Graphs(eager) if with_graphs else eager
+
+
+@torch.inference_mode()
+def check_colour_on_device(ab: torch.Tensor, lightness: torch.Tensor) -> None:
+    """Refuse numbers that are no colours, as `check_colour` does; three numbers come down.
+
+    Raises:
+        EngineError: a value is no number or further out than any colour, or all are zero where the picture shows
+            something.
+    """
+    greatest, high, low = torch.stack([ab.abs().amax(), lightness.amax(), lightness.amin()]).tolist()
+    if not greatest <= MAX_AB:  # NaN fails too
+        raise EngineError(f"the model returned ab beyond {MAX_AB:g} or no numbers, which is no colour")
+    if greatest == 0 and high - low > MIN_CONTENT:
+        raise EngineError("the model returned no colour at all")
 
 
 class _Eager:
