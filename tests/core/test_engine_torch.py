@@ -1,5 +1,7 @@
 """The torch engine reads the ONNX graph of a bundle and gives the colours of ONNX Runtime."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,21 @@ def test_a_torch_without_cuda_says_so(bundle: Bundle, monkeypatch: pytest.Monkey
 
     with pytest.raises(EngineUnavailableError, match="does not get CUDA to work on a GPU"):
         open_torch_cuda(bundle)
+
+
+def test_who_colours_by_another_engine_never_loads_torch(tmp_path: Path) -> None:
+    path = tiny_bundle(tmp_path / "tiny").path
+    program = (
+        "import sys\n"
+        "import kinema_core.pipeline\n"
+        "from kinema_core.bundle import load_bundle\n"
+        "from kinema_core.engines.select import open_engine\n"
+        "from kinema_core.frame_way import HOST, way_for\n"
+        f"assert way_for(open_engine(load_bundle({str(path)!r}), 'openvino').engine) is HOST\n"
+        "assert not {'torch', 'onnx', 'kinema_core.device'} & set(sys.modules)\n"
+    )
+
+    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, check=True, timeout=120)
 
 
 @pytest.mark.gpu
