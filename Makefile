@@ -74,7 +74,7 @@ $(VENV)/.serving: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Kinema with its trainer and development tools into $(VENV) (once; torch is large) ..."
-	@$(PIP_INSTALL) hatchling editables
+	@$(PIP_INSTALL) hatchling editables setuptools
 	@$(PIP_INSTALL) --no-build-isolation --editable '.[train,tracing,dev]'
 	@touch $(VENV)/.serving $@
 

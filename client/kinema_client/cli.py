@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from kinema_client.commands.bench import bench
 from kinema_client.commands.colorize import colorize
+from kinema_client.commands.compile import compile_model
 from kinema_client.commands.doctor import doctor
 from kinema_client.edges import EdgeCommand, advice_on_missing
 from kinema_core.errors import KinemaError
@@ -20,6 +21,7 @@ from kinema_core.log_fields import FieldsFormatter
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(colorize)
 app.command()(bench)
+app.command("compile")(compile_model)
 app.command()(doctor)
 
 

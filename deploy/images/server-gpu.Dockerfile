@@ -1,7 +1,7 @@
-# The server beside a GPU: ONNX Runtime's CUDA build and NVIDIA's libraries, from PyPI; the driver comes from the host.
-# Kinema has no engine yet that uses them: `auto` takes OpenVINO on the CPU, as in the other image, and the metric
-# kinema_engine_info says so. This image is what such an engine will need. NVIDIA's libraries are of the versions that
-# ONNX Runtime asks for, which are ranges: pin the image that you built. From the root of the repository:
+# The server beside a GPU: TensorRT-RTX, ONNX Runtime's CUDA build and NVIDIA's libraries, from PyPI; the driver comes
+# from the host. `auto` takes the first of them that runs, and the metric kinema_engine_info tells which. It was never
+# run on a GPU: docs/gpu.md. NVIDIA's libraries are of the versions that ONNX Runtime asks for, which are ranges: pin
+# the image that you built. From the root of the repository:
 #     docker build -f deploy/images/server-gpu.Dockerfile -t kinema-server-gpu:0.1.0 .
 FROM python:3.12.12-slim-bookworm AS build
 WORKDIR /src
@@ -13,9 +13,9 @@ COPY client client
 COPY trainer trainer
 # Without its extra, kinema[train], the trainer's few files come without torch.
 RUN python -m venv /opt/kinema \
-    && /opt/kinema/bin/pip install --no-cache-dir --constraint constraints.txt hatchling==1.33.0 \
-    && /opt/kinema/bin/pip install --no-cache-dir --constraint constraints.txt --no-build-isolation '.[tracing]' \
-    && /opt/kinema/bin/pip uninstall --yes hatchling onnxruntime \
+    && /opt/kinema/bin/pip install --no-cache-dir --constraint constraints.txt hatchling==1.33.0 setuptools==84.2.1 \
+    && /opt/kinema/bin/pip install --no-cache-dir --constraint constraints.txt --no-build-isolation '.[tensorrt-rtx,tracing]' \
+    && /opt/kinema/bin/pip uninstall --yes hatchling setuptools onnxruntime \
     && /opt/kinema/bin/pip install --no-cache-dir --constraint constraints.txt 'onnxruntime-gpu[cuda,cudnn]==1.31.1'
 
 FROM python:3.12.12-slim-bookworm

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +19,7 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine
-from kinema_core.engines.select import open_engine
+from kinema_core.engines.select import EngineChoice, open_engine
 from kinema_core.frames import ColorTags, LumaFrame
 from kinema_core.pipeline import Colorizer, colorize_frames
 from kinema_server.access import AccessControl
@@ -75,11 +75,13 @@ async def running_server(
         if bundle is None:
             bundle = await asyncio.to_thread(load_bundle, settings.model)
         batching = BatchPlan()
+        passed_over: Mapping[str, str] = {}
         if engine is None:
-            engine = await asyncio.to_thread(_open_engine, settings, bundle)
+            choice = await asyncio.to_thread(_open_engine, settings, bundle)
+            engine, passed_over = choice.engine, choice.passed_over
             stack.callback(engine.close)
             batching = await asyncio.to_thread(measured_plan, engine, bundle.manifest)
-        metrics = Metrics(bundle, engine)
+        metrics = Metrics(bundle, engine, passed_over)
         watches = Watches(metrics)
         metrics_port = stack.enter_context(
             operator_pages(settings.host, settings.metrics_port, metrics.registry, watches.rows)
@@ -142,10 +144,10 @@ async def serve_until_signal(
             loop.remove_signal_handler(number)
 
 
-def _open_engine(settings: Settings, bundle: Bundle) -> Engine:
+def _open_engine(settings: Settings, bundle: Bundle) -> EngineChoice:
     choice = open_engine(bundle, settings.engine, precision=settings.precision, num_threads=settings.num_threads)
     _warm_up(choice.engine, bundle)
-    return choice.engine
+    return choice
 
 
 def _warm_up(engine: Engine, bundle: Bundle) -> None:

@@ -1,7 +1,7 @@
 """Every metric of the server. docs/operations.md says what each is for."""
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
@@ -32,7 +32,8 @@ _CGROUP_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 class Metrics:
     """The metrics of one server, in a registry of their own. Is the scheduler's EngineWatch."""
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, passed_over: Mapping[str, str] | None = None) -> None:
+        """Make them all; `passed_over` tells why not, by the name of each engine that was tried before `engine`."""
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.calls = Counter(
@@ -93,6 +94,7 @@ class Metrics:
             registry=registry,
         )
         self._describe(bundle, engine)
+        self._note_passed_over(passed_over or {})
         self._note_memory_limit()
 
     def ran(self, waits: Sequence[Wait], engine_seconds: float) -> None:
@@ -157,6 +159,16 @@ class Metrics:
                 "digest": bundle.digest,
             }
         )
+
+    def _note_passed_over(self, passed_over: Mapping[str, str]) -> None:
+        gauge = Gauge(
+            "kinema_engine_passed_over",
+            "1 for each engine that was tried before the one that runs, with the reason why it is not it.",
+            ["engine", "reason"],
+            registry=self.registry,
+        )
+        for engine, reason in passed_over.items():
+            gauge.labels(engine, reason).set(1)
 
     def _note_memory_limit(self) -> None:
         limit = memory_limit_bytes(_CGROUP_MEMORY_LIMIT)

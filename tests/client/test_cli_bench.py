@@ -8,6 +8,9 @@ from kinema_client.cli import main
 from kinema_client.commands.bench import measure
 from kinema_client.commands.stage_times import synthetic_film, time_stages
 from kinema_core.bundle import Bundle
+from kinema_core.engines import tensorrt
+from kinema_core.engines.cuda_driver import Gpu
+from kinema_core.errors import EngineUnavailableError, NoGpuError
 from kinema_core.frames import ColorTags
 from tests.core.tiny_models import tiny_bundle
 from tests.fakes import FAKE_MANIFEST, FakeEngine
@@ -28,6 +31,23 @@ def test_every_stage_is_timed_at_every_size_in_the_order_of_a_frames_way(bundle:
     assert all(list(row) == ["64x48", "96x32"] for row in milliseconds.values())
     assert all(value > 0 for row in milliseconds.values() for value in row.values())
     assert any("onnxruntime bf16" in lack for lack in lacks)
+    assert len(lacks) == len({lack.partition(": ")[2] for lack in lacks})  # each reason is told once
+
+
+def test_one_engine_alone_can_be_measured(bundle: Bundle) -> None:
+    milliseconds, _ = measure(bundle, "onnxruntime", sizes=[(32, 32)], num_frames=5)
+
+    assert [stage for stage in milliseconds if stage.startswith("model")] == ["model: onnxruntime f32"]
+
+
+def test_an_engine_that_does_not_run_here_cannot_be_measured(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_none() -> Gpu:
+        raise NoGpuError("no driver")
+
+    monkeypatch.setattr(tensorrt, "find_gpu", find_none)
+
+    with pytest.raises(EngineUnavailableError, match="tensorrt f32, tensorrt f16, tensorrt bf16: no driver"):
+        measure(bundle, "tensorrt", sizes=[(32, 32)], num_frames=5)
 
 
 @pytest.mark.slow

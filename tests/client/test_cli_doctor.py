@@ -1,12 +1,17 @@
+import importlib.metadata
 import shutil
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from kinema_client.cli import main
-from kinema_client.commands.findings import check_packages, check_system
+from kinema_client.commands.findings import check_engines, check_gpu, check_packages, check_system
 from kinema_core.bundle import Bundle
+from kinema_core.engines import cuda_driver, onnxruntime_cuda, tensorrt
+from kinema_core.engines.cuda_driver import Gpu
+from kinema_core.errors import NoGpuError
 from tests.core.tiny_models import tiny_bundle
 
 
@@ -80,11 +85,93 @@ def test_one_engine_is_enough(
 def test_cpu_features_are_told_from_the_flags(flags: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: avx512_bf16\n")
 
-    findings = {finding.subject: finding.detail for finding in check_system(tmp_path / "cpuinfo", tmp_path / "none")}
+    findings = {finding.subject: finding.detail for finding in check_system(tmp_path / "cpuinfo")}
 
     assert findings["CPU"] == expected
-    assert findings["GPU"].startswith("no NVIDIA driver")
 
 
 def test_a_system_without_cpuinfo_is_no_lack(tmp_path: Path) -> None:
     assert all(finding.is_fine for finding in check_system(tmp_path / "none"))
+
+
+def find_none() -> Gpu:
+    raise NoGpuError("no NVIDIA driver (libcuda.so.1 is not there)")
+
+
+def find_one() -> Gpu:
+    return Gpu("Fake GPU", (8, 9), 24 << 30, (13, 0))
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, find: Callable[[], Gpu]) -> None:
+    for module in (cuda_driver, tensorrt, onnxruntime_cuda):
+        monkeypatch.setattr(module, "find_gpu", find)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "kind", "is_fine"),
+    [("0x10de", "0x030200", False), ("0x10de", "0x040300", True), ("0x8086", "0x030000", True)],
+    ids=["NVIDIA's GPU", "NVIDIA's sound", "another's GPU"],
+)
+def test_a_gpu_that_lies_idle_for_want_of_a_driver_is_a_lack(
+    vendor: str, kind: str, is_fine: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, find_none)
+    device = tmp_path / "0000:01:00.0"
+    device.mkdir()
+    (device / "vendor").write_text(vendor + "\n")
+    (device / "class").write_text(kind + "\n")
+
+    (finding,) = check_gpu(tmp_path)
+
+    assert finding.is_fine == is_fine
+    assert "no NVIDIA driver" in finding.detail
+    assert ("apt-get install nvidia-driver" in finding.advice) == (not is_fine)
+
+
+def test_without_a_gpu_none_of_its_engines_is_missed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, find_none)
+
+    findings = {finding.subject: finding for finding in check_engines(bundle.path)}
+
+    assert findings["engines for a GPU"].is_fine
+    assert "tensorrt, tensorrt-rtx, onnxruntime-cuda" in findings["engines for a GPU"].detail
+    assert findings["engine openvino"].is_fine
+
+
+def test_with_a_gpu_each_lack_comes_with_the_command_that_mends_it(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, find_one)
+    for package in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, package, None)
+
+    findings = {finding.subject: finding for finding in check_engines(bundle.path)}
+
+    assert (*check_gpu(),)[0].detail.startswith("Fake GPU (compute capability 8.9, 24 GiB")
+    advice = {name: findings[f"engine {name}"].advice for name in ("tensorrt-rtx", "onnxruntime-cuda")}
+    assert not findings["engine tensorrt-rtx"].is_fine
+    assert advice == {
+        "tensorrt-rtx": "pip install 'kinema[tensorrt-rtx]'",
+        "onnxruntime-cuda": "pip uninstall --yes onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'",
+    }
+    assert findings["engine openvino"].is_fine
+
+
+def test_onnxruntime_for_a_gpu_takes_the_place_of_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    version, distributions = importlib.metadata.version, importlib.metadata.distributions
+
+    def version_of(name: str) -> str:
+        if name == "onnxruntime":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.31.1" if name == "onnxruntime-gpu" else version(name)
+
+    def find(**wanted: str) -> Iterable[importlib.metadata.Distribution]:
+        return distributions(name="numpy" if wanted.get("name") == "onnxruntime-gpu" else "onnxruntime")
+
+    monkeypatch.setattr(importlib.metadata, "version", version_of)
+    monkeypatch.setattr(importlib.metadata, "distributions", find)
+
+    findings = list(check_packages())
+
+    assert [finding.subject for finding in findings if not finding.is_fine] == []
+    assert "onnxruntime of onnxruntime-gpu 1.31.1" in findings[-1].detail

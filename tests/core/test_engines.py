@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kinema_core.bundle import Bundle
-from kinema_core.engines import onnxruntime_cuda, torch
+from kinema_core.engines import onnxruntime_cuda, tensorrt, torch
 from kinema_core.engines.cuda_driver import Gpu
 from kinema_core.engines.engine import Engine, Precision, check_ab
 from kinema_core.engines.openvino import open_openvino
@@ -58,7 +58,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def find_none() -> Gpu:
         raise NoGpuError("no driver")
 
-    for module in (onnxruntime_cuda, torch):
+    for module in (tensorrt, onnxruntime_cuda, torch):
         monkeypatch.setattr(module, "find_gpu", find_none)
 
 

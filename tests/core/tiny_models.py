@@ -50,6 +50,29 @@ def convolution_onnx(
     return bytes(model.SerializeToString())
 
 
+def chain_onnx() -> bytes:
+    """Return a model with a convolution between two others, so that there is something to cast."""
+    rng = np.random.default_rng(3)
+    shapes = {"first": (4, 1, 3, 3), "middle": (4, 4, 3, 3), "last": (2, 4, 3, 3)}
+    weights = {name: rng.normal(0, 0.15, shape).astype(np.float32) for name, shape in shapes.items()}
+    nodes, value = [], "lightness"
+    for name in shapes:
+        output = "ab" if name == "last" else name + "_out"
+        stride = 2 if name == "last" else 1
+        nodes.append(helper.make_node("Conv", [value, name], [output], name=name, strides=[stride] * 2, pads=[1] * 4))
+        value = output
+    graph = helper.make_graph(
+        nodes,
+        "chain",
+        [helper.make_tensor_value_info("lightness", TensorProto.FLOAT, ["batch", 1, "height", "width"])],
+        [helper.make_tensor_value_info("ab", TensorProto.FLOAT, ["batch", 2, "half_height", "half_width"])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
 QUANTIZED_STEP = 0.002
 """Of the weights of `quantized_onnx`; that of L* is 0.5."""
 

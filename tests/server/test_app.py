@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,15 +15,19 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from numpy.typing import NDArray
+from prometheus_client import generate_latest
 
 from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
-from kinema_core.errors import BundleError
+from kinema_core.engines import onnxruntime_cuda, tensorrt
+from kinema_core.engines.cuda_driver import Gpu
+from kinema_core.errors import BundleError, NoGpuError
 from kinema_core.media.photos import decode_photo
 from kinema_core.pipeline import Options, colorize_photo
 from kinema_server.app import RunningServer, running_server, serve_until_signal
 from kinema_server.errors import StartError
 from kinema_server.settings import Settings
+from tests.core.tiny_models import tiny_bundle
 from tests.fakes import FAKE_BUNDLE, FAKE_MANIFEST, FakeEngine
 from tests.server.waiting import until
 from tests.server.wire import config, converse, frame
@@ -113,6 +118,24 @@ async def test_the_metrics_count_frames_streams_calls_and_seconds() -> None:
     assert "kinema_streams 0.0" in lines
     assert 'kinema_stage_seconds_count{stage="engine"} 2.0' in lines
     assert any(line.startswith("kinema_engine_info{") and 'engine="fake"' in line for line in lines)
+
+
+async def test_the_metrics_tell_which_engine_was_passed_over_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_none() -> Gpu:
+        raise NoGpuError("no NVIDIA driver")
+
+    for module in (tensorrt, onnxruntime_cuda):
+        monkeypatch.setattr(module, "find_gpu", find_none)
+    bundle = tiny_bundle(tmp_path / "tiny", working_size=32)
+
+    async with running_server(Settings(port=0, grace_seconds=0), bundle=bundle) as server:
+        told = generate_latest(server.metrics.registry).decode().splitlines()
+
+    for engine in ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda"):
+        assert f'kinema_engine_passed_over{{engine="{engine}",reason="no NVIDIA driver"}} 1.0' in told
+    assert any('device="cpu"' in line and 'engine="openvino"' in line for line in told)
 
 
 async def test_a_client_that_leaves_frees_its_place_and_what_it_had_queued(

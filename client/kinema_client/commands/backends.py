@@ -12,11 +12,16 @@ from numpy.typing import NDArray
 
 from kinema_client import Client, Model, Timings, Tls
 from kinema_client.choices import PhotoChoices
-from kinema_client.commands.fingerprint import Fingerprint, fingerprint_of_choices, fingerprint_of_programs
+from kinema_client.commands.fingerprint import (
+    Fingerprint,
+    fingerprint_of_choices,
+    fingerprint_of_engine,
+    fingerprint_of_programs,
+)
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine, Precision
 from kinema_core.engines.retry import RetryingEngine
-from kinema_core.engines.select import ENGINES, open_engine
+from kinema_core.engines.select import open_engine
 from kinema_core.errors import InvalidInputError
 from kinema_core.frame_way import way_for
 from kinema_core.frames import LumaFrame
@@ -84,9 +89,8 @@ class LocalBackend:
 
     def fingerprint(self) -> Fingerprint:
         """Write down model, engine and options."""
-        engine = {"model": self._digest, "engine": self._engine.name, "precision": self._engine.precision}
-        distributions = (self._engine.name,) if self._engine.name in ENGINES else ()
-        return engine | fingerprint_of_choices(self.options) | fingerprint_of_programs(*distributions)
+        model = {"model": self._digest} | fingerprint_of_engine(self._engine)
+        return model | fingerprint_of_choices(self.options) | fingerprint_of_programs()
 
     def colorize_film(
         self, film: FilmReader, frames: Iterable[LumaFrame], state: bytes = b"", clock: StageClock | None = None

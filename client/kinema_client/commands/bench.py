@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kinema_client.commands.options import BundleOption, EngineName, Precision
-from kinema_core.errors import EngineUnavailableError, KinemaError
+from kinema_core.errors import EngineError, EngineUnavailableError, KinemaError
 
 if TYPE_CHECKING:
     from kinema_core.bundle import Bundle
@@ -27,6 +27,9 @@ Milliseconds = dict[str, dict[str, float]]
 
 def bench(
     model: BundleOption = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="Measure this engine alone; auto: every one that runs here.")
+    ] = "auto",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers there, too.")
     ] = None,
@@ -36,7 +39,7 @@ def bench(
 
     bundle = load_bundle(model)
     with Console(stderr=True).status("measuring ..."):
-        milliseconds, lacks = measure(bundle)
+        milliseconds, lacks = measure(bundle, engine)
     manifest = bundle.manifest
     typer.echo(f"Milliseconds a frame, each stage by itself, with model {manifest.name} {manifest.version}:")
     _print(milliseconds)
@@ -48,15 +51,18 @@ def bench(
 
 
 def measure(
-    bundle: "Bundle", sizes: Sequence[tuple[int, int]] = SIZES, num_frames: int = NUM_FRAMES
+    bundle: "Bundle",
+    engine_name: EngineName = "auto",
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    num_frames: int = NUM_FRAMES,
 ) -> tuple[Milliseconds, list[str]]:
-    """Time every stage at every size, the model once for each engine and precision.
+    """Time every stage at every size, the model once for each precision of an engine, or of every engine for "auto".
 
     Returns:
         The numbers, and why engines are not among them.
 
     Raises:
-        EngineUnavailableError: no engine runs here.
+        EngineUnavailableError: the engine does not run here, or none does.
     """
     from kinema_client.commands.stage_times import synthetic_film, time_engine, time_stages
     from kinema_core.engines.select import open_engine
@@ -64,12 +70,19 @@ def measure(
     films = {f"{width}x{height}": synthetic_film(height, width, num_frames) for height, width in sizes}
     stages: Milliseconds = {}
     engines: Milliseconds = {}
-    lacks = []
-    for name, precision in itertools.product(get_args(EngineName)[1:], get_args(Precision)):  # less "auto"
+    lacks: dict[str, list[str]] = {}
+    names = get_args(EngineName)[1:] if engine_name == "auto" else (engine_name,)
+    for name, precision in itertools.product(names, get_args(Precision)):
         try:
             engine = open_engine(bundle, name, precision=precision).engine
-        except EngineUnavailableError as err:
-            lacks.append(f"{name} {precision}: {err}")
+        except EngineError as err:
+            lacks.setdefault(str(err), []).append(f"{name} {precision}")
+            continue
+        if engine.precision != precision:
+            lacks.setdefault(f"colours otherwise than the CPU here, {engine.precision} is taken", []).append(
+                f"{name} {precision}"
+            )
+            engine.close()
             continue
         try:
             row = {size: time_engine(film, bundle.manifest, engine) for size, film in films.items()}
@@ -79,9 +92,10 @@ def measure(
                 stages = {stage: {size: times[size][stage] for size in films} for stage in times[next(iter(films))]}
         finally:
             engine.close()
+    told = [f"{', '.join(who)}: {reason}" for reason, who in lacks.items()]
     if not stages:
-        raise EngineUnavailableError(f"no engine runs on this machine. {'; '.join(lacks)}")
-    return {"prepare": stages.pop("prepare"), **engines, **stages}, lacks
+        raise EngineUnavailableError(f"nothing runs that could be measured. {'; '.join(told)}")
+    return {"prepare": stages.pop("prepare"), **engines, **stages}, told
 
 
 def _print(milliseconds: Milliseconds) -> None:

@@ -20,6 +20,7 @@ def doctor(model: BundleOption = None) -> None:
     """
     checks: list[Callable[[], Iterable[Finding]]] = [
         findings.check_system,
+        findings.check_gpu,
         findings.check_packages,
         findings.check_codecs,
         partial(findings.check_bundles, model),

@@ -5,13 +5,16 @@ import importlib.metadata
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from kinema_client.commands.options import EngineName, Precision
+from kinema_client.commands.options import Precision
 from kinema_core.errors import KinemaError
+
+if TYPE_CHECKING:
+    from kinema_core.bundle import Bundle
 
 _MODULES = {
     "grpcio": "grpc",
@@ -23,6 +26,8 @@ _MODULES = {
     "protobuf": "google.protobuf",
 }
 """What to import to see whether a distribution works, where it is not called the same."""
+_REPLACEMENTS = {"onnxruntime": "onnxruntime-gpu"}
+"""The same package, in another distribution."""
 
 _CPU_FEATURES = {
     "AVX2": ("avx2",),
@@ -31,6 +36,10 @@ _CPU_FEATURES = {
 }
 """Linux's flags, any of which brings the feature."""
 
+_DRIVER_ADVICE = (
+    "install NVIDIA's driver (on Debian: apt-get install nvidia-driver, and restart); "
+    "for a container: docker run --gpus all"
+)
 _ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "ffv1": "ffv1", "prores": "prores_ks"}
 _REINSTALL_AV = "install PyAV as PyPI has it: pip install --force-reinstall --no-deps --only-binary :all: av"
 
@@ -56,7 +65,7 @@ def check_packages() -> Iterator[Finding]:
             continue
         name = found[0]
         try:
-            version = importlib.metadata.version(name)
+            version = _version(name)
             _import(_MODULES.get(name, name.replace("-", "_")))
         except Exception as err:  # noqa: BLE001 - a broken package may raise anything, and doctor is there to say so
             yield Finding(name, f"does not load: {_one_line(err)}", is_fine=False,
@@ -66,14 +75,10 @@ def check_packages() -> Iterator[Finding]:
     yield Finding("packages", ", ".join(versions))
 
 
-def check_system(
-    cpuinfo: Path = Path("/proc/cpuinfo"), driver: Path = Path("/proc/driver/nvidia/version")
-) -> Iterator[Finding]:
+def check_system(cpuinfo: Path = Path("/proc/cpuinfo")) -> Iterator[Finding]:
     """Tell what Kinema runs on. Nothing here can be lacking: all of it is optional."""
     yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield Finding("CPU", _describe_cpu(cpuinfo))
-    driver_text = "an NVIDIA driver is there" if driver.exists() else "no NVIDIA driver"
-    yield Finding("GPU", f"{driver_text}; not needed: this release colorizes on the CPU, TensorRT is not part of it")
 
 
 def check_codecs() -> Iterator[Finding]:
@@ -108,29 +113,85 @@ def check_bundles(model: Path | None) -> Iterator[Finding]:
             yield Finding(f"model {manifest.name}", f"{manifest.version}, {size}, digests match, {bundle.digest[:12]}")
 
 
+def check_gpu(devices: Path = Path("/sys/bus/pci/devices")) -> Iterator[Finding]:
+    """Ask for a GPU; none is needed, but one that lies idle for want of its driver is a lack."""
+    from kinema_core.engines.cuda_driver import find_gpu
+    from kinema_core.errors import NoGpuError
+
+    try:
+        yield Finding("GPU", str(find_gpu()))
+    except NoGpuError as err:
+        if _has_nvidia_gpu(devices):
+            yield Finding("GPU", f"there is one of NVIDIA's, but {err}", is_fine=False, advice=_DRIVER_ADVICE)
+        else:
+            yield Finding("GPU", f"{err}; not needed: Kinema colorizes on the CPU")
+
+
 def check_engines(model: Path | None) -> Iterator[Finding]:
     """Open every engine in every precision."""
     from kinema_core.bundle import load_bundle
-    from kinema_core.engines.select import open_engine
+    from kinema_core.engines.select import CPU_ENGINES, GPU_ENGINES
 
     try:
         bundle = load_bundle(model)
     except KinemaError:  # check_bundles tells why
         yield Finding("engines", "not looked at for want of a model", is_fine=False, advice="mend the model first")
         return
-    for name in get_args(EngineName)[1:]:  # less "auto"
-        present, absent = [], []
-        for precision in get_args(Precision):
-            try:
-                open_engine(bundle, name, precision=precision).engine.close()
-            except KinemaError as err:
-                absent.append(f"not {precision}: {_one_line(err)}")
-            else:
-                present.append(precision)
-        detail = "; ".join(filter(None, [", ".join(present), *absent]))
+    yield from _check_gpu_engines(bundle, list(GPU_ENGINES))
+    for name in CPU_ENGINES:
+        present, told, _ = _open_in_every_precision(bundle, name)
         # One precision is enough: whether there is bf16 is up to the CPU, and nothing can be done about it.
         advice = "" if present else f"pip install --force-reinstall {name}"
-        yield Finding(f"engine {name}", detail, is_fine=bool(present), advice=advice)
+        yield Finding(f"engine {name}", told, is_fine=bool(present), advice=advice)
+
+
+def _check_gpu_engines(bundle: "Bundle", names: Sequence[str]) -> Iterator[Finding]:
+    """Open the engines for a GPU. One that runs is enough, and where there is no GPU none is missed."""
+    from kinema_core.engines.cuda_driver import find_gpu
+    from kinema_core.errors import NoGpuError
+
+    try:
+        find_gpu()
+    except NoGpuError:
+        yield Finding("engines for a GPU", f"{', '.join(names)}: not looked at for want of a GPU")
+        return
+    tried = {name: _open_in_every_precision(bundle, name) for name in names}
+    runs = any(present for present, _, _ in tried.values())
+    for name, (present, told, reason) in tried.items():
+        command = re.search("`(.+?)`", reason)  # what the error says to do
+        is_lacking = not present and not runs
+        advice = command[1] if command else "see docs/gpu.md"
+        yield Finding(f"engine {name}", told, is_fine=not is_lacking, advice=advice if is_lacking else "")
+
+
+def _open_in_every_precision(bundle: "Bundle", name: str) -> tuple[bool, str, str]:
+    """Return whether it opens in any, what to tell of it, and the first reason why it does not."""
+    from kinema_core.engines.select import open_engine
+
+    present: list[str] = []
+    absent: dict[str, list[str]] = {}
+    for precision in get_args(Precision):
+        try:
+            engine = open_engine(bundle, name, precision=precision).engine
+            engine.close()
+        except KinemaError as err:
+            absent.setdefault(_one_line(err), []).append(precision)
+        else:
+            present.append(precision if engine.precision == precision else f"{engine.precision} for {precision}")
+    lacks = [f"not {', '.join(precisions)}: {reason}" for reason, precisions in absent.items()]
+    return bool(present), "; ".join(filter(None, [", ".join(present), *lacks])), next(iter(absent), "")
+
+
+def _has_nvidia_gpu(devices: Path) -> bool:
+    """Look for a display controller (PCI class 0x03) of NVIDIA's (vendor 0x10de)."""
+    for device in devices.glob("*"):
+        try:
+            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
+        except OSError:
+            continue
+        if vendor == "0x10de" and kind.startswith("0x03"):
+            return True
+    return False
 
 
 def check_colorizing(model: Path | None) -> Finding:
@@ -149,6 +210,14 @@ def check_colorizing(model: Path | None) -> Finding:
         return Finding("colorizing", _one_line(err), is_fine=False, advice="mend what is named above")
     seconds = time.perf_counter() - began
     return Finding("colorizing", f"works: {backend.description}; model opened and a photo done in {seconds:.1f} s")
+
+
+def _version(name: str) -> str:
+    """Return a distribution's version, or that of the one that takes its place."""
+    other = _REPLACEMENTS.get(name)
+    if other is not None and any(importlib.metadata.distributions(name=other)):
+        return f"of {other} {importlib.metadata.version(other)}"
+    return importlib.metadata.version(name)
 
 
 def _describe_cpu(cpuinfo: Path) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import av
 
+from kinema_core.engines.cuda_driver import find_gpu
+from kinema_core.engines.engine import Engine
 from kinema_core.errors import MediaError
 from kinema_core.media.image_sequence import find_sequence, name_of
 
@@ -21,6 +23,16 @@ Fingerprint: TypeAlias = dict[str, str]
 """What there is by what it is of."""
 
 HEAD_BYTES: Final = 1 << 20
+_ENGINE_DISTRIBUTIONS: Final = {
+    "openvino": ("openvino",),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "onnxruntime-cuda": ("onnxruntime-gpu",),
+    "tensorrt": ("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
+    "tensorrt-rtx": ("tensorrt-rtx-cu12", "tensorrt-rtx-cu13"),
+    "torch-cuda": ("torch",),
+    "torch": ("torch",),
+}
+"""The packages that an engine may have come in."""
 _DISTRIBUTIONS: Final = ("kinema", "av", "numpy", "opencv-python-headless")
 
 
@@ -63,10 +75,21 @@ def fingerprint_of_choices(choices: "DataclassInstance", *, without: Iterable[st
     return {name: _text(value) for name, value in fields.items() if name not in set(without)}
 
 
-def fingerprint_of_programs(*engines: str) -> Fingerprint:
-    """Write down the versions of what makes the frames; `engines` are distributions, too."""
-    versions = {name: importlib.metadata.version(name) for name in (*_DISTRIBUTIONS, *engines)}
+def fingerprint_of_programs() -> Fingerprint:
+    """Write down the versions of what makes the frames."""
+    versions = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS}
     return versions | {"libavcodec": ".".join(map(str, av.library_versions["libavcodec"]))}
+
+
+def fingerprint_of_engine(engine: Engine) -> Fingerprint:
+    """Write down what runs the model: by which version, in which precision, and on which GPU."""
+    versions = {
+        name: importlib.metadata.version(name)
+        for name in _ENGINE_DISTRIBUTIONS.get(engine.name, ())
+        if any(importlib.metadata.distributions(name=name))
+    }
+    gpu = {"GPU": str(find_gpu())} if engine.device == "cuda" else {}
+    return {"engine": engine.name, "precision": engine.precision} | versions | gpu
 
 
 def fingerprint_of_threads(codec: str) -> Fingerprint:

@@ -4,15 +4,18 @@
 can be installed.
 """
 
+import logging
 from types import ModuleType
 from typing import Any, Final
 
+import numpy as np
+
 from kinema_core.bundle import Bundle
 from kinema_core.engines.cuda_driver import find_gpu
-from kinema_core.engines.engine import Precision, check_engine, check_options
+from kinema_core.engines.engine import F32, Precision, check_engine, check_options
 from kinema_core.engines.onnx_precision import onnx_in
 from kinema_core.engines.onnxruntime import SessionModel, check_interface, error_types, session_options
-from kinema_core.engines.self_test import check_against_cpu
+from kinema_core.engines.self_test import check_against_cpu, is_same_in_company
 from kinema_core.engines.serial import SerialEngine
 from kinema_core.engines.telemetry import disable_onnxruntime_telemetry
 from kinema_core.errors import EngineError, EngineUnavailableError
@@ -23,11 +26,27 @@ _ADVICE: Final = (
     "install it with `pip uninstall --yes onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'`, which brings "
     "onnxruntime too"
 )
+_log = logging.getLogger(__name__)
+
 _PROVIDER_OPTIONS: Final = {
     "device_id": "0",
     "use_tf32": "0",  # f32 is f32; whoever wants speed asks for f16
     "cudnn_conv_algo_search": "HEURISTIC",  # what it measures may differ from start to start, and with it the bits
 }
+
+
+class _CudaModel(SessionModel):
+    """An inference session on a GPU, whose kernels may give other bits for another number of pictures."""
+
+    is_one_by_one = False
+    """Whether each picture is run alone, for that its bits depend on nothing else."""
+
+    def run(self, lightness: F32) -> F32:
+        """Return ab for L*, as `OpenModel` says."""
+        if not self.is_one_by_one:
+            return super().run(lightness)
+        run_one = super().run
+        return np.concatenate([run_one(picture[None]) for picture in lightness])
 
 
 def open_onnxruntime_cuda(
@@ -64,10 +83,14 @@ def open_onnxruntime_cuda(
     if _PROVIDER not in taken:  # it falls back to the CPU and says so in its own log alone
         raise EngineUnavailableError(f"ONNX Runtime does not get CUDA to work on {gpu}; {_ADVICE}")
     check_interface(session, bundle, file_name)
-    engine = SerialEngine(SessionModel(session, errors), bundle.manifest, name=NAME, precision=precision, device="cuda")
+    model = _CudaModel(session, errors)
+    engine = SerialEngine(model, bundle.manifest, name=NAME, precision=precision, device="cuda")
     try:
         check_engine(engine, bundle.manifest)
         check_against_cpu(engine, bundle)
+        if not is_same_in_company(engine, bundle.manifest):
+            model.is_one_by_one = True
+            _log.warning("batches_run_one_by_one", extra={"engine": engine.name, "precision": precision})
     except Exception:
         engine.close()
         raise

@@ -11,6 +11,7 @@ from kinema_core.engines.engine import Engine, Precision, check_options, model_f
 from kinema_core.engines.onnxruntime import open_onnxruntime
 from kinema_core.engines.onnxruntime_cuda import open_onnxruntime_cuda
 from kinema_core.engines.openvino import open_openvino
+from kinema_core.engines.tensorrt import open_tensorrt, open_tensorrt_rtx
 from kinema_core.engines.torch import open_torch, open_torch_cuda
 from kinema_core.errors import EngineError, EngineUnavailableError, InvalidInputError, NoGpuError
 
@@ -25,6 +26,8 @@ class OpenEngine(Protocol):
 
 
 GPU_ENGINES: Final[Mapping[str, OpenEngine]] = MappingProxyType({
+    "tensorrt": open_tensorrt,
+    "tensorrt-rtx": open_tensorrt_rtx,
     "onnxruntime-cuda": open_onnxruntime_cuda,
     "torch-cuda": open_torch_cuda,
 })  # fmt: skip

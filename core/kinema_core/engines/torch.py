@@ -1,8 +1,8 @@
 """PyTorch, on an NVIDIA GPU and, as the last resort, on the CPU. It runs the same ONNX file as the others.
 
 On a GPU weights lie channels last and each shape of input is captured as a CUDA graph, so that a hundred small kernels
-are one call. TF32 is off, for f32 means f32. The same input in the same batch gets the same bits; another size of batch
-may take another kernel, and then the last bits are others.
+are one call. TF32 is off, for f32 means f32. Another size of batch may take another kernel, whose last bits are others:
+where that shows when the engine is opened, each picture of a batch is run alone.
 
 On a CPU pictures are computed one at a time on one thread, whatever `num_threads` says: oneDNN chooses its kernels by
 the batch and by the number of threads, and the bits would depend on both.
@@ -10,12 +10,13 @@ the batch and by the number of threads, and the bits would depend on both.
 torch is imported when an engine is opened: who serves by another engine never loads it.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kinema_core.bundle import Bundle
 from kinema_core.engines.cuda_driver import find_gpu
 from kinema_core.engines.engine import F32, INPUT, OUTPUT, Precision, check_engine, check_options, model_file
-from kinema_core.engines.self_test import check_against_cpu
+from kinema_core.engines.self_test import check_against_cpu, is_same_in_company
 from kinema_core.engines.serial import SerialEngine
 from kinema_core.errors import BundleError, EngineError, EngineUnavailableError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import torch
 
     from kinema_core.engines.torch_run import Run
+
+_log = logging.getLogger(__name__)
 
 CPU_NAME: Final = "torch"
 CUDA_NAME: Final = "torch-cuda"
@@ -38,6 +41,10 @@ class TorchEngine(SerialEngine):
         """Whether `infer_on_device` spares a way; on a CPU it is there to be tested."""
         name = CUDA_NAME if device == "cuda" else CPU_NAME
         super().__init__(self._tensors, bundle.manifest, name=name, precision=precision, device=device)
+
+    def run_one_by_one(self) -> None:
+        """Run each picture of a batch alone from now on, in `infer`."""
+        self._tensors.is_one_by_one = True
 
     def infer_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
         """Predict ab (B, 2, h/s, w/s) from L* (B, 1, h, w), both float32 on `device`.
@@ -60,14 +67,18 @@ class TorchEngine(SerialEngine):
 class _TensorModel:
     """A module that is ready to run."""
 
+    is_one_by_one = False
+    """Whether each picture is run alone, for that its bits depend on nothing else."""
+
     def __init__(self, run: "Run") -> None:
         self._run: Run | None = run
 
     def run(self, lightness: F32) -> F32:
         import torch
 
-        # Copied, for torch warns of memory that may only be read.
-        ab: F32 = self.run_on_device(torch.tensor(lightness)).cpu().numpy()
+        given = torch.tensor(lightness)  # copied, for torch warns of memory that may only be read
+        pictures = torch.split(given, 1) if self.is_one_by_one else (given,)
+        ab: F32 = torch.cat([self.run_on_device(picture) for picture in pictures]).cpu().numpy()
         return ab
 
     def run_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
@@ -150,6 +161,9 @@ def open_torch_cuda(
     try:
         check_engine(engine, bundle.manifest)
         check_against_cpu(engine, bundle)
+        if not is_same_in_company(engine, bundle.manifest):
+            engine.run_one_by_one()
+            _log.warning("batches_run_one_by_one", extra={"engine": engine.name, "precision": precision})
     except Exception:
         engine.close()
         raise

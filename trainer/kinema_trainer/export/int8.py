@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kinema_core.bundle import Bundle
 from kinema_core.color import rgb_to_lab
 from kinema_core.engines.engine import F32, Engine, Precision
-from kinema_core.engines.select import ENGINES, open_engine
+from kinema_core.engines.select import open_engine
 from kinema_core.errors import EngineUnavailableError, InvalidInputError, MediaError
 from kinema_core.pipeline import colorize_photo
 from kinema_core.quality.ciede2000 import ciede2000
@@ -25,6 +25,8 @@ from kinema_trainer.export.quantize import PLANS, QuantizationPlan, correct_outp
 
 log = logging.getLogger(__name__)
 
+ENGINES: Final = ("openvino", "onnxruntime")
+"""Those that INT8 is made for; one on a GPU converts it and checks that whenever it is opened."""
 MAX_PSNR_LOSS: Final = 0.1
 """dB, of the mean over the validation photographs."""
 MAX_DELTA_E_RISE: Final = 0.1
@@ -162,7 +164,7 @@ def _predict(bundle: Bundle, precision: Precision, lightness: Sequence[F32]) -> 
 
 
 def _engines(bundle: Bundle) -> list[str]:
-    """List the engines that run here."""
+    """List those of ENGINES that run here."""
     names = []
     for name in ENGINES:
         try:
