@@ -18,6 +18,7 @@ from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine
 from kinema_core.engines.onnxruntime import open_onnxruntime
 from kinema_core.engines.select import open_engine
+from kinema_core.errors import EngineError
 from kinema_core.frame_way import HOST, FrameWay, way_for
 from kinema_core.frames import ColorTags, LumaFrame
 from kinema_core.pipeline import Colorizer, Options
@@ -214,6 +215,8 @@ def _seconds(work: Any, least_seconds: float) -> float:
 @contextmanager
 def _opened(bundle: Bundle, name: str, precision: Any) -> Iterator[Engine]:
     with closing(open_engine(bundle, name, precision=precision).engine) as engine:
+        if engine.precision != precision:
+            raise EngineError(f"{precision} colours otherwise than the CPU here, {engine.precision} was taken")
         yield engine
 
 

@@ -87,6 +87,7 @@ class _Graphs:
         self._eager = eager
         self._captured: OrderedDict[torch.Size, _Captured] = OrderedDict()
 
+    @torch.inference_mode()  # a tensor that was made in this mode may be written to in no other
     def __call__(self, lightness: torch.Tensor) -> torch.Tensor:
         shape = lightness.shape
         if shape not in self._captured:
