@@ -154,7 +154,8 @@ def _open_in(
             model.batch_limit = 1
             _log.warning("batches_run_one_by_one", extra={"engine": engine.name, "precision": precision})
     except Exception:
-        engine.close()
+        with suppress(EngineError):  # the first failure tells more
+            engine.close()
         raise
     if kernels is not None:
         machine.cache.save(keys.of_kernels, bytes(kernels.serialize()))
