@@ -16,9 +16,10 @@ from kinema_core.bundle import Manifest
 from kinema_core.color import compose_chroma, halve_luma
 from kinema_core.engines.engine import Engine
 from kinema_core.errors import MediaError
+from kinema_core.frame_way import prepare_lightness
 from kinema_core.frames import ColorFrame, ColorTags
 from kinema_core.media.reader import FilmReader
-from kinema_core.pipeline import prepare_lightness, working_shape
+from kinema_core.pipeline import working_shape
 from kinema_core.upsample import upsample_ab
 
 F32 = NDArray[np.float32]

@@ -30,9 +30,9 @@ from benchmarks.colour_clips import list_clips
 from benchmarks.joined_films import U8, JoinedFilm, films, fit_luma, match
 from kinema_core.color import GREY_TAGS
 from kinema_core.errors import KinemaError
+from kinema_core.frame_way import prepare_lightness
 from kinema_core.frames import TransitionKind
 from kinema_core.media.reader import FilmReader
-from kinema_core.pipeline import prepare_lightness
 from kinema_core.temporal.cuts import CutDetector, Transition
 from kinema_core.temporal.transitions import find_transitions
 

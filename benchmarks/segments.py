@@ -19,9 +19,10 @@ from kinema_client.commands.films import FilmChoices, _colorize_in_one_pass
 from kinema_client.commands.fingerprint import Fingerprint
 from kinema_client.commands.segmented_film import colorize_in_segments
 from kinema_core.errors import EngineError, UncolorizedFrameError
+from kinema_core.frame_way import prepare_lightness
 from kinema_core.frames import ColorFrame, LumaFrame, chroma_shape
 from kinema_core.media.reader import FilmReader
-from kinema_core.pipeline import Options, Step, prepare_lightness
+from kinema_core.pipeline import Options, Step
 from kinema_core.stage_clock import StageClock
 from kinema_core.temporal.cuts import CutDetector
 

@@ -38,9 +38,10 @@ from kinema_core.color import halve_luma, rgb_to_lab, rgb_to_ycbcr
 from kinema_core.color.ycbcr import halve, luma_scale
 from kinema_core.engines.engine import Engine
 from kinema_core.engines.select import open_engine
+from kinema_core.frame_way import prepare_lightness
 from kinema_core.frames import ColorTags, Plane
 from kinema_core.media.photos import list_photos, read_photo
-from kinema_core.pipeline import Options, colorize_photo, prepare_lightness, working_shape
+from kinema_core.pipeline import Options, colorize_photo, working_shape
 from kinema_core.quality.scores import photo_scores
 from kinema_core.upsample import upsample_ab
 from kinema_trainer.evaluation.photo_set import read_photo_set

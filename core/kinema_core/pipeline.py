@@ -9,25 +9,18 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.bundle import Manifest
-from kinema_core.color import (
-    GREY_TAGS,
-    compose_chroma,
-    compose_rgb,
-    halve_luma,
-    luma_to_lightness,
-    rgb_to_grey,
-    ycbcr_to_rgb,
-)
-from kinema_core.engines.engine import Engine, check_colour
+from kinema_core.color import GREY_TAGS, compose_rgb, rgb_to_grey, ycbcr_to_rgb
+from kinema_core.engines.engine import Engine
 from kinema_core.errors import InvalidInputError
-from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame, TransitionKind, check_size
+from kinema_core.frame_way import HOST, FrameWay, prepare_lightness
+from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, RgbFrame, TransitionKind, check_size
 from kinema_core.run_ahead import run_ahead
 from kinema_core.stage_clock import StageClock
 from kinema_core.steering.colour_statistics import ColourStatistics
@@ -35,7 +28,6 @@ from kinema_core.steering.grade import MAX_BLACKS, MIN_HIGHLIGHTS, Grade
 from kinema_core.steering.own_colour import ColourShots, frame_residual, is_colour_photo
 from kinema_core.steering.reference import ReferenceTransfer
 from kinema_core.temporal.cuts import CutDetector, any_cut
-from kinema_core.temporal.stabilizer import Stabilizer
 from kinema_core.temporal.state import State, Value, state_from_bytes, state_to_bytes
 from kinema_core.upsample import upsample_ab
 
@@ -100,16 +92,18 @@ class Prepared:
     """(1, 1, h, w), L* 0-100."""
     own_residual: float = 0.0
     """Of the frame's own colour, as `frame_residual` has it; 0 where it is not asked for."""
+    on_device: Any = None
+    """What the frame's way keeps of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
     """The colour of a frame."""
 
-    luma_half: Plane
-    """(ceil(H/2), ceil(W/2)), Y' at the size of chroma."""
-    ab: F32
-    """(ceil(H/2), ceil(W/2), 2), Lab units."""
+    luma_half: Any
+    """(ceil(H/2), ceil(W/2)), Y' at the size of chroma, as the frame's way keeps it: on the CPU as a plane."""
+    ab: Any
+    """(ceil(H/2), ceil(W/2), 2), Lab units, the same."""
     is_cut: bool
     is_kept: bool = False
     """Whether the frame keeps the colour it came with."""
@@ -140,8 +134,11 @@ class Colorizer:
         tags: ColorTags,
         options: Options | None = None,
         on_smoothed: OnSmoothed | None = None,
+        way: FrameWay = HOST,
     ) -> None:
         """Set up for frames of one size and one set of tags; `on_smoothed` is told of every frame.
+
+        `way` is where their pixels are worked on; frames that do not fit it go by the CPU.
 
         Raises:
             InvalidInputError: the size is out of bounds.
@@ -152,9 +149,11 @@ class Colorizer:
         self.shape = (height, width)
         self.working_shape = working_shape(height, width, manifest, self.options.working_size)
         """(h, w) of the lightness that the model sees."""
-        self._output_stride = manifest.output_stride
+        height, width = self.working_shape
+        self._ab_shape = (height // manifest.output_stride, width // manifest.output_stride)
+        self._way = way if way.fits(self.shape, self.working_shape, self._ab_shape) else HOST
         self._cuts = CutDetector()
-        self._stabilizer = Stabilizer(self.options.smoothing)
+        self._stabilizer = self._way.new_smoother(self.options.smoothing)
         self._transfer = ReferenceTransfer(self.options.reference) if self.options.reference else None
         self._colour_shots = ColourShots()
         self._skipped_cut: bool | None = False
@@ -174,19 +173,28 @@ class Colorizer:
             if frame.chroma is None:
                 raise InvalidInputError("frame.chroma", "is missing; keep_colour needs frames with their own chroma")
             residual = frame_residual(frame.luma, *frame.chroma, frame.tags)
-        return Prepared(frame, prepare_lightness(frame.luma, frame.tags, self.working_shape), residual)
+        lightness, on_device = self._way.prepare(frame.luma, frame.tags, self.working_shape)
+        return Prepared(frame, lightness, residual, on_device)
 
     def skip(self, *, is_cut: bool | None) -> None:
         """Pass over a frame that gets no colour; what it says of a cut counts for the next one."""
         self._skipped_cut = any_cut(self._skipped_cut, is_cut)
 
-    def finish(self, prepared: Prepared, ab: F32) -> Finished:
-        """Turn the model's ab (1, 2, h/s, w/s) into the frame's; call it in the order of the frames.
+    def infer(self, engine: Engine, prepared: Prepared) -> Any:
+        """Return the model's ab as `finish` takes it.
+
+        Raises:
+            EngineError: the model could not run.
+        """
+        return self._way.infer(engine, prepared.lightness, prepared.on_device)
+
+    def finish(self, prepared: Prepared, ab: Any) -> Finished:
+        """Turn the model's ab, on the CPU (1, 2, h/s, w/s), into the frame's; call it in the order of the frames.
 
         Raises:
             EngineError: ab is not what a model gives for such a frame.
         """
-        check_colour(ab, prepared.lightness)
+        ab = self._way.take_ab(ab, prepared.lightness)
         lightness = prepared.lightness[0, 0]
         is_cut = self._cuts.is_cut(lightness)
         transition = self._cuts.found.kind if self._cuts.found else None
@@ -196,16 +204,15 @@ class Colorizer:
         self._skipped_cut = False
         if told is not None:
             is_cut, transition = told, None
-        ab = np.ascontiguousarray(ab[0].transpose(1, 2, 0))
         ab = self._stabilizer.smooth(lightness, ab, is_cut=is_cut)
         if self._transfer is not None:
-            ab = self._transfer.apply(ab, is_cut=is_cut)
+            ab = self._way.from_host(self._transfer.apply(self._way.to_host(ab), is_cut=is_cut))
         if self._on_smoothed is not None:
-            self._on_smoothed(lightness, ab, is_cut)
+            self._on_smoothed(lightness, self._way.to_host(ab), is_cut)
         if self.options.saturation != 1:
             ab = ab * np.float32(self.options.saturation)
-        luma_half = halve_luma(prepared.frame.luma)
-        ab = self.options.grade.apply(upsample_ab(ab, luma_half, self.tags), luma_half, self.tags)
+        luma, grade = prepared.frame.luma, self.options.grade
+        luma_half, ab = self._way.upsample(ab, luma, prepared.on_device, self.tags, grade)
         is_kept = self.options.keep_colour and self._colour_shots.is_colour(prepared.own_residual, is_cut=is_cut)
         return Finished(luma_half, ab, is_cut, is_kept, transition, self._stabilizer.confidence)
 
@@ -234,11 +241,10 @@ class Colorizer:
         state = state_from_bytes(data)
         if (state.integer("height"), state.integer("width")) != self.shape:
             raise InvalidInputError("state", f"is of a film of another size than {self.shape}")
-        height, width = self.working_shape
-        ab_shape = (height // self._output_stride, width // self._output_stride)
-        cuts, stabilizer, colour_shots = CutDetector(), Stabilizer(self.options.smoothing), ColourShots()
+        cuts, stabilizer = CutDetector(), self._way.new_smoother(self.options.smoothing)
+        colour_shots = ColourShots()
         cuts.restore(state, "cuts.")
-        stabilizer.restore(state, self.working_shape, ab_shape, "stabilizer.")
+        stabilizer.restore(state, self.working_shape, self._ab_shape, "stabilizer.")
         colour_shots.restore(state, "own_colour.")
         skipped_cut: bool | None = False
         if state.has("skipped_cut"):
@@ -256,7 +262,7 @@ class Colorizer:
         if finished.is_kept and frame.chroma is not None:
             cb, cr = frame.chroma
         else:
-            cb, cr = compose_chroma(finished.luma_half, finished.ab, self.tags)
+            cb, cr = self._way.compose(finished.luma_half, finished.ab, self.tags)
         return ColorFrame(
             frame.luma,
             cb,
@@ -278,8 +284,9 @@ class Colorizer:
             rgb = np.rint(own * np.float32(255 / np.iinfo(own.dtype).max)).astype(np.uint8)
             return RgbFrame(rgb, frame.pts, frame.time_base)
         height, width = self.shape
-        doubled = (finished.ab.shape[1] * 2, finished.ab.shape[0] * 2)
-        ab = cv2.resize(finished.ab, doubled, interpolation=cv2.INTER_LINEAR)[:height, :width]
+        half = self._way.to_host(finished.ab)
+        doubled = (half.shape[1] * 2, half.shape[0] * 2)
+        ab = cv2.resize(half, doubled, interpolation=cv2.INTER_LINEAR)[:height, :width]
         return RgbFrame(compose_rgb(frame.luma, ab, self.tags), frame.pts, frame.time_base)
 
 
@@ -302,19 +309,19 @@ def colorize_steps(
     """Colorize a film as `colorize_frames` does, and tell of each frame what somebody needs who goes on behind it."""
     clock = clock or StageClock()
     prepare = clock.timed("prepare", colorizer.prepare)
-    infer = clock.timed("engine", engine.infer)
+    infer = clock.timed("engine", partial(colorizer.infer, engine))
     finish = clock.timed("finish", partial(_step, colorizer))
     # Each stage is closed by name, the last one first: an error's traceback may keep a generator alive, and with it a
     # thread that would go on reading.
     with (
         closing(run_ahead((prepare(frame) for frame in clock.iterate("decode", frames)), FRAMES_AHEAD)) as prepared,
-        closing(run_ahead(((p, infer(p.lightness)) for p in prepared), FRAMES_AHEAD)) as inferred,
+        closing(run_ahead(((p, infer(p)) for p in prepared), FRAMES_AHEAD)) as inferred,
         closing(run_ahead((finish(p, ab) for p, ab in inferred), FRAMES_AHEAD)) as steps,
     ):
         yield from steps
 
 
-def _step(colorizer: Colorizer, prepared: Prepared, ab: F32) -> Step:
+def _step(colorizer: Colorizer, prepared: Prepared, ab: Any) -> Step:
     finished = colorizer.finish(prepared, ab)
     return Step(colorizer.compose(prepared, finished), colorizer.snapshot())
 
@@ -349,10 +356,3 @@ def working_shape(height: int, width: int, manifest: Manifest, working_size: int
     multiple = manifest.size_multiple
     h, w = (max(1, round(side * scale / multiple)) * multiple for side in (height, width))
     return min(h, 4 * MAX_WORKING_SIZE), min(w, 4 * MAX_WORKING_SIZE)
-
-
-def prepare_lightness(luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> F32:
-    """Scale luma (H, W) to `shape` (h, w) and return its lightness (1, 1, h, w), L* 0-100."""
-    is_smaller = shape[0] * shape[1] < luma.shape[0] * luma.shape[1]
-    small = cv2.resize(luma, shape[::-1], interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_CUBIC)
-    return luma_to_lightness(small.astype(luma.dtype, copy=False), tags)[None, None]

@@ -27,11 +27,11 @@ F32: TypeAlias = NDArray[np.float32]
 
 _WINDOW: Final = (3, 3)
 """Pixels of the prediction; 5x5 was measured to be worse."""
-_LUMA_EPSILON: Final = 0.002
+LUMA_EPSILON: Final = 0.002
 """Variance of luma (0 to 1) below which a window counts as flat; half or twice as much changes errors by 2 %."""
-_CHROMA_EPSILON: Final = 10.0
+CHROMA_EPSILON: Final = 10.0
 """Variance of ab (Lab units) below which a window counts as of one colour."""
-_SHARPENINGS: Final = 2
+SHARPENINGS: Final = 2
 """Steps towards the means; a third gains less than 1 %."""
 
 
@@ -46,7 +46,7 @@ def upsample_ab(ab: F32, luma_half: Plane, tags: ColorTags) -> F32:
     if ab.ndim != 3 or ab.shape[2] != 2:
         raise InvalidInputError("ab", f"must be (h, w, 2), got {ab.shape}")
     size, small_size = luma_half.shape[::-1], ab.shape[1::-1]
-    kernels = [_blur_of_interpolation(large / small) for large, small in zip(size, small_size, strict=True)]
+    kernels = [blur_of_interpolation(large / small) for large, small in zip(size, small_size, strict=True)]
     _, span = luma_scale(tags.color_range, tags.bit_depth)
     detail = np.multiply(luma_half, np.float32(1 / span), dtype=np.float32)
     small_luma = np.asarray(cv2.resize(detail, small_size, interpolation=cv2.INTER_AREA), np.float32)
@@ -63,7 +63,7 @@ def upsample_ab(ab: F32, luma_half: Plane, tags: ColorTags) -> F32:
     return upsampled.transpose(1, 2, 0)
 
 
-def _blur_of_interpolation(factor: float) -> F32:
+def blur_of_interpolation(factor: float) -> F32:
     """Return the kernel (3,) by which a line is blurred that is magnified bilinearly and averaged down again."""
     share = min(max(factor - 1, 0), 1) / 8  # exact from twice the size on but for a ninth at three times, and at one
     return np.array([share, 1 - 2 * share, share], np.float32)
@@ -72,7 +72,7 @@ def _blur_of_interpolation(factor: float) -> F32:
 def _sharpen(plane: F32, kernels: list[F32]) -> F32:
     """Undo the blur of the columns' and the rows' kernels, by Landweber's iteration."""
     sharpened = plane
-    for _ in range(_SHARPENINGS):
+    for _ in range(SHARPENINGS):
         blurred = cv2.sepFilter2D(sharpened, -1, kernels[0], kernels[1], borderType=cv2.BORDER_REPLICATE)
         sharpened = sharpened + (plane - blurred)
     return sharpened
@@ -87,10 +87,10 @@ def _fit_slopes(luma: F32, ab: F32) -> tuple[F32, F32]:
     mean, a_mean, b_mean = (_window_mean(plane) for plane in (luma, *ab))
     a_covariance = _window_mean(luma * ab[0]) - mean * a_mean
     b_covariance = _window_mean(luma * ab[1]) - mean * b_mean
-    variance = _window_mean(np.square(luma)) - np.square(mean) + np.float32(_LUMA_EPSILON)
+    variance = _window_mean(np.square(luma)) - np.square(mean) + np.float32(LUMA_EPSILON)
     ab_variance = _window_mean(np.square(ab[0]) + np.square(ab[1])) - np.square(a_mean) - np.square(b_mean)
     explained = np.square(a_covariance) + np.square(b_covariance)
-    weight: F32 = explained / (np.square(variance) * (ab_variance + np.float32(_CHROMA_EPSILON)))
+    weight: F32 = explained / (np.square(variance) * (ab_variance + np.float32(CHROMA_EPSILON)))
     return _window_mean(a_covariance * weight), _window_mean(b_covariance * weight)
 
 

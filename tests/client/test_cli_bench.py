@@ -15,7 +15,8 @@ from kinema_core.frames import ColorTags
 from tests.core.tiny_models import tiny_bundle
 from tests.fakes import FAKE_MANIFEST, FakeEngine
 
-STAGES = ["prepare", "model: openvino f32", "model: onnxruntime f32", "finish", "compose", "encode"]
+MODELS = ["model: openvino f32", "model: onnxruntime f32", "model: torch f32", "model: torch bf16"]
+STAGES = ["prepare", *MODELS, "finish", "compose", "encode"]
 
 
 @pytest.fixture(scope="module")

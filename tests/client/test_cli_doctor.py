@@ -9,7 +9,7 @@ import pytest
 from kinema_client.cli import main
 from kinema_client.commands.findings import check_engines, check_gpu, check_packages, check_system
 from kinema_core.bundle import Bundle
-from kinema_core.engines import cuda_driver, onnxruntime_cuda, tensorrt
+from kinema_core.engines import cuda_driver, onnxruntime_cuda, tensorrt, torch
 from kinema_core.engines.cuda_driver import Gpu
 from kinema_core.errors import NoGpuError
 from tests.core.tiny_models import tiny_bundle
@@ -74,6 +74,15 @@ def test_one_engine_is_enough(
     assert "works: tiny 1.0 on onnxruntime f32" in said
 
 
+def test_torch_is_an_extra_and_not_missed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+    findings = {finding.subject: finding for finding in check_engines(bundle.path)}
+
+    assert findings["engine torch"].is_fine
+    assert "torch does not load" in findings["engine torch"].detail
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
@@ -103,7 +112,7 @@ def find_one() -> Gpu:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, find: Callable[[], Gpu]) -> None:
-    for module in (cuda_driver, tensorrt, onnxruntime_cuda):
+    for module in (cuda_driver, tensorrt, onnxruntime_cuda, torch):
         monkeypatch.setattr(module, "find_gpu", find)
 
 
@@ -134,7 +143,7 @@ def test_without_a_gpu_none_of_its_engines_is_missed(bundle: Bundle, monkeypatch
     findings = {finding.subject: finding for finding in check_engines(bundle.path)}
 
     assert findings["engines for a GPU"].is_fine
-    assert "tensorrt, tensorrt-rtx, onnxruntime-cuda" in findings["engines for a GPU"].detail
+    assert "tensorrt, tensorrt-rtx, onnxruntime-cuda, torch-cuda" in findings["engines for a GPU"].detail
     assert findings["engine openvino"].is_fine
 
 

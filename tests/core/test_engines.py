@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kinema_core.bundle import Bundle
-from kinema_core.engines import onnxruntime_cuda, tensorrt
+from kinema_core.engines import onnxruntime_cuda, tensorrt, torch
 from kinema_core.engines.cuda_driver import Gpu
 from kinema_core.engines.engine import Engine, Precision, check_ab
 from kinema_core.engines.openvino import open_openvino
 from kinema_core.engines.select import CPU_ENGINES, GPU_ENGINES, open_engine
 from kinema_core.errors import BundleError, EngineError, EngineUnavailableError, InvalidInputError, NoGpuError
 from tests.core.tiny_models import (
+    RUNTIMES,
     WEIGHTS,
     convolution_onnx,
     convolve,
@@ -57,7 +58,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def find_none() -> Gpu:
         raise NoGpuError("no driver")
 
-    for module in (tensorrt, onnxruntime_cuda):
+    for module in (tensorrt, onnxruntime_cuda, torch):
         monkeypatch.setattr(module, "find_gpu", find_none)
 
 
@@ -149,7 +150,7 @@ def test_bf16_is_near_and_really_bf16(bundle: Bundle, tmp_path: Path, fine_weigh
     assert detail(lost) < 0.01 * detail(convolve(fine_lightness(), fine_weights))
 
 
-@pytest.mark.parametrize("name", list(CPU_ENGINES))
+@pytest.mark.parametrize("name", RUNTIMES)
 def test_int8_runs_the_quantized_form_and_f32_the_other(name: str, tmp_path: Path) -> None:
     both = tiny_bundle(tmp_path / "both", int8_onnx=quantized_onnx())
     lightness = random_lightness(0, 2)
@@ -162,7 +163,7 @@ def test_int8_runs_the_quantized_form_and_f32_the_other(name: str, tmp_path: Pat
     assert np.abs(int8.infer(lightness) - f32.infer(lightness)).max() > 100 * TOLERANCE
 
 
-@pytest.mark.parametrize("name", list(CPU_ENGINES))
+@pytest.mark.parametrize("name", RUNTIMES)
 def test_the_bits_of_int8_depend_neither_on_threads_nor_on_company(name: str, tmp_path: Path) -> None:
     both = tiny_bundle(tmp_path / "both", int8_onnx=quantized_onnx())
     lightness = random_lightness(1, 3)
@@ -182,7 +183,7 @@ def test_a_bundle_without_an_int8_form_says_what_it_has(name: str, bundle: Bundl
     assert "no engine runs" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", list(CPU_ENGINES))
+@pytest.mark.parametrize("name", RUNTIMES)
 def test_an_int8_form_that_is_no_kinema_model_is_named(name: str, tmp_path: Path) -> None:
     both = tiny_bundle(tmp_path / "both", int8_onnx=convolution_onnx(input_name="grey"))
 
@@ -376,7 +377,10 @@ def test_an_option_out_of_range_is_refused_with_what_is_allowed(
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize(("name", "precision"), [("onnxruntime", "bf16"), ("onnxruntime", "f16"), ("openvino", "f16")])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [("onnxruntime", "bf16"), ("onnxruntime", "f16"), ("openvino", "f16"), ("torch", "f16")],
+)
 def test_a_cpu_refuses_a_precision_rather_than_run_another(bundle: Bundle, name: str, precision: Precision) -> None:
     with pytest.raises(EngineUnavailableError, match=f"not in {precision}"):
         open_engine(bundle, name, precision=precision)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kinema_core.bundle import Bundle
-from kinema_core.engines import onnxruntime_cuda, tensorrt
+from kinema_core.engines import onnxruntime_cuda, tensorrt, torch
 from kinema_core.engines.cuda_driver import Gpu
 from kinema_core.engines.cuda_memory import CudaRuntime
 from kinema_core.engines.engine import Precision
@@ -31,7 +31,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 @pytest.fixture
 def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (tensorrt, onnxruntime_cuda):
+    for module in (tensorrt, onnxruntime_cuda, torch):
         monkeypatch.setattr(module, "find_gpu", lambda: FAKE_GPU)
 
 
@@ -47,7 +47,7 @@ def test_without_a_driver_no_runtime_is_touched(name: str, bundle: Bundle, monke
     def find_none() -> Gpu:
         raise NoGpuError("no driver")
 
-    for module in (tensorrt, onnxruntime_cuda):
+    for module in (tensorrt, onnxruntime_cuda, torch):
         monkeypatch.setattr(module, "find_gpu", find_none)
     for package in ("tensorrt", "tensorrt_rtx", "onnxruntime"):
         monkeypatch.delitem(sys.modules, package, raising=False)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from benchmarks.joined_films import CLEAN, HEIGHT, RUINED, WIDTH, WORN, Damage, Label, join, match
 from kinema_core.color import GREY_TAGS
+from kinema_core.frame_way import prepare_lightness
 from kinema_core.frames import TransitionKind
 from kinema_core.media.photos import list_photos, read_photo
-from kinema_core.pipeline import prepare_lightness
 from kinema_core.temporal.transitions import find_transitions
 
 U8 = NDArray[np.uint8]

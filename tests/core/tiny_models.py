@@ -14,6 +14,9 @@ from kinema_core.bundle import Bundle, Manifest, write_bundle
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
+RUNTIMES = ("openvino", "onnxruntime")
+"""The engines that run any network and int8; torch runs f32 and bf16, of the network that ships."""
+
 MANIFEST = Manifest(
     name="tiny",
     version="1.0",

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kinema_core.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from kinema_core.engines.select import CPU_ENGINES, open_engine
+from kinema_core.engines.select import open_engine
 from kinema_core.errors import BundleError, EngineUnavailableError, InvalidInputError
 from kinema_trainer.evaluation.photo_set import PhotoSet
 from kinema_trainer.export import int8 as int8_module
@@ -25,6 +25,7 @@ from kinema_trainer.models.pix2pix_unet import Pix2PixUNetConfig
 from kinema_trainer.models.residual_unet import ResidualUNetConfig
 from kinema_trainer.recipes.recipe import NetworkConfig
 from kinema_trainer.training.checkpoints import load_trained_network
+from tests.core.tiny_models import RUNTIMES
 from tests.trainer.networks import SMALL, lively_network, random_lightness, write_lively_checkpoint
 from tests.trainer.photos import make_photo
 from tests.trainer.recipes import TINY, TINY_GAN
@@ -85,7 +86,7 @@ def test_an_exported_model_gives_what_torch_gives(tmp_path: Path, network: Netwo
     assert (bundle.manifest.size_multiple, bundle.manifest.output_stride) == (
         trained.size_multiple, trained.output_stride,
     )  # fmt: skip
-    for name in CPU_ENGINES:
+    for name in RUNTIMES:
         engine = open_engine(bundle, name).engine
         for height, width in ((32, 32), (64, 96)):
             with torch.no_grad():
@@ -166,7 +167,7 @@ def test_the_card_and_the_manifest_state_costs_and_parity(small_checkpoint: Path
 
     scores, card = bundle.manifest.scores, (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
     assert scores["gflops"] == lively_network(SMALL).describe(32).gflops > 0
-    assert all(0 <= scores[f"parity.{name}.f32.max_ab_difference"] < MAX_AB_DIFFERENCE for name in CPU_ENGINES)
+    assert all(0 <= scores[f"parity.{name}.f32.max_ab_difference"] < MAX_AB_DIFFERENCE for name in RUNTIMES)
     assert "GFLOPs a picture of 32 px" in card
     assert "3 ms on one core" in card
     assert "an hour of 20 W" in card
@@ -242,7 +243,7 @@ def test_a_form_that_is_refused_leaves_nothing_behind(small_checkpoint: Path, tm
 def test_where_no_engine_runs_a_bundle_is_written_only_when_asked_for_and_says_so(
     small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for package in CPU_ENGINES:
+    for package in RUNTIMES:
         monkeypatch.setitem(sys.modules, package, None)  # makes its import fail
 
     with pytest.raises(EngineUnavailableError, match="export unchecked"):

@@ -12,13 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kinema_core.bundle import Bundle
 from kinema_core.engines.engine import Engine
-from kinema_core.engines.select import CPU_ENGINES, open_engine
+from kinema_core.engines.select import open_engine
 from kinema_core.errors import InvalidInputError
 from kinema_trainer.export.int8 import Gate, Quantized, quantize_bundle, read_calibration
 from kinema_trainer.export.onnx_file import export_onnx
 from kinema_trainer.export.parity import Rgb
 from kinema_trainer.export.quantize import PLANS, correct_output, first_in_f32, make_activations_unsigned, quantize_onnx
-from tests.core.tiny_models import MANIFEST, convolution_onnx
+from tests.core.tiny_models import MANIFEST, RUNTIMES, convolution_onnx
 from tests.trainer.networks import SMALL, lively_network, random_lightness
 from tests.trainer.photos import make_photo, write_photos
 
@@ -50,7 +50,7 @@ def quantized(bundle: Bundle, calibration: list[Rgb], photos: list[Rgb]) -> Quan
     return quantize_bundle(bundle, calibration, photos, gate=OPEN_GATE)
 
 
-@pytest.mark.parametrize("name", list(CPU_ENGINES))
+@pytest.mark.parametrize("name", RUNTIMES)
 def test_the_int8_form_is_near_f32_and_is_not_f32(bundle: Bundle, quantized: Quantized, name: str) -> None:
     both = replace(bundle, int8_onnx=quantized.onnx)
     lightness = random_lightness(32, 48).numpy()
@@ -64,7 +64,7 @@ def test_both_engines_run_the_int8_form_alike(bundle: Bundle, quantized: Quantiz
     both = replace(bundle, int8_onnx=quantized.onnx)
     lightness = random_lightness(32, 48).numpy()
 
-    one, other = (open_engine(both, name, precision="int8").engine.infer(lightness) for name in CPU_ENGINES)
+    one, other = (open_engine(both, name, precision="int8").engine.infer(lightness) for name in RUNTIMES)
 
     # A rounding that tips moves a code by one; that is far less than what quantizing itself moves.
     assert np.abs(one - other).mean() < 0.02 * np.abs(other).mean()
@@ -86,7 +86,7 @@ def test_the_int8_form_is_a_quarter_in_weights_and_has_no_signed_activation(
 
 
 def test_what_is_found_is_stated_for_each_engine(quantized: Quantized) -> None:
-    assert [loss.engine for loss in quantized.losses] == list(CPU_ENGINES)
+    assert [loss.engine for loss in quantized.losses] == list(RUNTIMES)
     assert all(loss.delta_e_to_f32 > 0 for loss in quantized.losses)
     assert (quantized.num_calibration, quantized.num_photos, quantized.plan) == (6, 4, PLANS[0])
 
@@ -165,7 +165,7 @@ def test_a_line_fitted_to_the_output_takes_back_what_was_shifted_and_stretched()
 
     corrected = replace(bundle, onnx=correct_output(bundle.onnx, got, expected))
 
-    for name in CPU_ENGINES:
+    for name in RUNTIMES:
         np.testing.assert_allclose(open_engine(corrected, name).engine.infer(lightness), expected, rtol=0, atol=1e-3)
 
 

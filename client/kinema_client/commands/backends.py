@@ -23,6 +23,7 @@ from kinema_core.engines.engine import Engine, Precision
 from kinema_core.engines.retry import RetryingEngine
 from kinema_core.engines.select import open_engine
 from kinema_core.errors import InvalidInputError
+from kinema_core.frame_way import way_for
 from kinema_core.frames import LumaFrame
 from kinema_core.media.photos import decode_photo
 from kinema_core.media.reader import FilmReader
@@ -96,7 +97,12 @@ class LocalBackend:
     ) -> Generator[Step, None, None]:
         """Colorize as Backend says; the stages overlap on threads."""
         colorizer = Colorizer(
-            self._manifest, height=film.height, width=film.width, tags=film.tags, options=self.options
+            self._manifest,
+            height=film.height,
+            width=film.width,
+            tags=film.tags,
+            options=self.options,
+            way=way_for(self._engine),
         )
         if state:
             colorizer.import_state(state)

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-EngineName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "openvino", "onnxruntime"]
+EngineName = Literal[
+    "auto", "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "torch-cuda", "openvino", "onnxruntime", "torch"
+]  # fmt: skip
 Precision = Literal["f32", "f16", "bf16", "int8"]
 Codec = Literal["h264", "hevc", "av1", "ffv1", "prores"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]

@@ -17,7 +17,7 @@ GREY_TAGS: Final = ColorTags(matrix=Matrix.BT601, color_range=ColorRange.FULL, b
 
 def luma_to_lightness(luma: Plane, tags: ColorTags) -> NDArray[np.float32]:
     """Return L* 0-100 of a grey of that Y', (H, W); footroom counts as black, headroom as white."""
-    return np.asarray(cv2.LUT(luma, _lightness_by_code(tags.color_range, tags.bit_depth)), np.float32)
+    return np.asarray(cv2.LUT(luma, lightness_by_code(tags.color_range, tags.bit_depth)), np.float32)
 
 
 def halve_luma(luma: Plane) -> Plane:
@@ -37,6 +37,7 @@ def rgb_to_grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @cache
-def _lightness_by_code(color_range: ColorRange, bit_depth: int) -> NDArray[np.float32]:
+def lightness_by_code(color_range: ColorRange, bit_depth: int) -> NDArray[np.float32]:
+    """Return L* by every value that a sample's type can hold, (256,) or (65536,)."""
     grey = np.clip(luma_levels(color_range, bit_depth), 0, 1)
     return table_by_code(rgb_to_lab(np.stack([grey] * 3, axis=-1))[:, 0])

@@ -3,9 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from kinema_core.engines.engine import F32, Engine, check_colour
 from kinema_core.errors import EngineError, OutOfMemoryError
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +39,30 @@ class RetryingEngine:
             EngineError: it failed three times.
             OutOfMemoryError: so it did, the last time for want of memory.
         """
+
+        def attempt(engine: Engine) -> F32:
+            ab = engine.infer(lightness)
+            check_colour(ab, lightness)
+            return ab
+
+        return self._try(attempt)
+
+    @property
+    def takes_tensors(self) -> bool:
+        """Whether the engine has `infer_on_device`, for tensors of its own device."""
+        return bool(getattr(self._engine, "takes_tensors", False))
+
+    def infer_on_device(self, lightness: Any) -> Any:
+        """Predict ab as the engine's `infer_on_device` does, which checks them; errors are those of `infer`."""
+        return self._try(lambda engine: cast(Any, engine).infer_on_device(lightness))
+
+    def _try(self, attempt: Callable[[Engine], T]) -> T:
         with self._lock:
             for number in range(1, NUM_TRIES + 1):
                 try:
                     if number == NUM_TRIES and not self._is_closed:
                         self._open_anew()
-                    ab = self._engine.infer(lightness)
-                    check_colour(ab, lightness)
+                    ab = attempt(self._engine)
                 except (EngineError, MemoryError) as err:
                     if number == NUM_TRIES or self._is_closed:
                         raise _final(err, number) from err

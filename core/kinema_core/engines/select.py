@@ -12,6 +12,7 @@ from kinema_core.engines.onnxruntime import open_onnxruntime
 from kinema_core.engines.onnxruntime_cuda import open_onnxruntime_cuda
 from kinema_core.engines.openvino import open_openvino
 from kinema_core.engines.tensorrt import open_tensorrt, open_tensorrt_rtx
+from kinema_core.engines.torch import open_torch, open_torch_cuda
 from kinema_core.errors import EngineError, EngineUnavailableError, InvalidInputError, NoGpuError
 
 _log = logging.getLogger(__name__)
@@ -28,12 +29,14 @@ GPU_ENGINES: Final[Mapping[str, OpenEngine]] = MappingProxyType({
     "tensorrt": open_tensorrt,
     "tensorrt-rtx": open_tensorrt_rtx,
     "onnxruntime-cuda": open_onnxruntime_cuda,
+    "torch-cuda": open_torch_cuda,
 })  # fmt: skip
 """Those that need an NVIDIA GPU; they raise NoGpuError where there is none."""
 
 CPU_ENGINES: Final[Mapping[str, OpenEngine]] = MappingProxyType({
     "openvino": open_openvino,
     "onnxruntime": open_onnxruntime,
+    "torch": open_torch,
 })  # fmt: skip
 
 ENGINES: Final[Mapping[str, OpenEngine]] = MappingProxyType({**GPU_ENGINES, **CPU_ENGINES})

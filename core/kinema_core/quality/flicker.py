@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kinema_core.errors import InvalidInputError
 from kinema_core.temporal.exposure import difference_without_flicker
-from kinema_core.temporal.stabilizer import RESIDUAL_SCALE
+from kinema_core.temporal.motion import RESIDUAL_SCALE
 from kinema_core.temporal.thumbnails import SIZE, MotionFinder, Thumbnail, make_thumbnail
 
 F32 = NDArray[np.float32]

@@ -36,7 +36,7 @@ class Grade:
         """Return `ab` (h, w, 2) changed by the lightness of `luma` (h, w), Y' codes as `tags` says; same layout."""
         if self == Grade():
             return ab
-        shift, gain = _tables(self, tags.color_range, tags.bit_depth)
+        shift, gain = grade_tables(self, tags.color_range, tags.bit_depth)
         shift_by_pixel, gain_by_pixel = cv2.LUT(luma, shift), cv2.LUT(luma, gain)
         graded = np.empty_like(ab)  # keeps all of a before all of b in memory
         for channel, direction in enumerate(WARM):
@@ -48,7 +48,7 @@ class Grade:
 
 
 @lru_cache(maxsize=16)  # a server meets any number of grades
-def _tables(grade: Grade, color_range: ColorRange, bit_depth: int) -> tuple[F32, F32]:
+def grade_tables(grade: Grade, color_range: ColorRange, bit_depth: int) -> tuple[F32, F32]:
     """Return the shift along WARM and the factor on ab, by every value that a sample's type can hold."""
     tags = ColorTags(color_range=color_range, bit_depth=bit_depth)
     codes: Any = np.arange(np.iinfo(tags.dtype).max + 1)[None].astype(tags.dtype)

@@ -3,9 +3,7 @@
 The flow comes from the grey input, never from the colours, so that it cannot be led astray by what it is to mend.
 """
 
-import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import cv2
@@ -13,25 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.errors import InvalidInputError
-from kinema_core.temporal.exposure import difference_without_flicker
+from kinema_core.temporal.motion import MotionFinder, Seen, picture_for_flow, see
 from kinema_core.temporal.state import StateReader, Value
 
 F32 = NDArray[np.float32]
 
-# DIS cuts the picture into as many stripes as OpenCV has threads, and its result depends on them: with one thread a
-# film comes out the same on every machine. Kinema overlaps whole stages instead.
-cv2.setNumThreads(1)
-
 LONGEST_MEMORY: Final = 81.0
 """Frames that a pixel's colour is averaged over at strength 1; at strength s this number to the power of s."""
-RESIDUAL_SCALE: Final = 8.0
-"""Motion-compensated difference in L* at which trust in the frame before falls to 1/e; film grain stays below."""
-FINEST_SCALE: Final = 1
-"""DIS stops at half the working size; at a quarter, its preset's 2, warp error was a quarter higher."""
-
-
-MIN_FLOW_SIDE: Final = 32
-"""Pixels; OpenCV's DIS reads outside of its memory where a side is below eight at its finest scale."""
 GAIN_MEMORY: Final = 20.0
 """Frames over which the strength of colours is compared."""
 MAX_GAIN: Final = 1.05
@@ -42,10 +28,7 @@ MAX_GAIN: Final = 1.05
 class _State:
     """What one frame leaves to the next."""
 
-    picture: NDArray[np.uint8]
-    """Lightness at the working size, for the flow."""
-    lightness: F32
-    """(h, w), L* at the size of ab."""
+    seen: Seen
     ab: F32
     """(h, w, 2), averaged."""
     num_averaged: F32
@@ -58,16 +41,10 @@ class Stabilizer:
     def __init__(self, strength: float) -> None:
         """Choose a strength of 0 (every frame for itself) to 1."""
         self._memory = LONGEST_MEMORY**strength
+        self._motion = MotionFinder()
         self._state: _State | None = None
         self._given = self._averaged = 0.0
         """Energies of ab, from the model and averaged, summed over the shot, older frames fading."""
-
-    @cached_property
-    def _flow(self) -> cv2.DISOpticalFlow:
-        """Made when it is first needed: a server holds many streams that have not begun."""
-        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        flow.setFinestScale(FINEST_SCALE)
-        return flow
 
     def smooth(self, lightness: F32, ab: F32, *, is_cut: bool) -> F32:
         """Return the smoothed ab of the next frame.
@@ -88,15 +65,14 @@ class Stabilizer:
     def average(self, lightness: F32, ab: F32, *, is_cut: bool) -> F32:
         """Return what `smooth` does, but as pale as averaging makes it."""
         height, width = ab.shape[:2]
-        picture = _picture_for_flow(lightness)
-        small = np.asarray(cv2.resize(lightness, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+        seen = see(lightness, (height, width))
         if is_cut or self._state is None:
-            self._state = _State(picture, small, ab, np.ones((height, width), np.float32))
+            self._state = _State(seen, ab, np.ones((height, width), np.float32))
             return ab
-        carried_ab, num_carried = self._carry(self._state, picture, small)
+        carried_ab, num_carried = self._carry(self._state, seen)
         num_averaged: F32 = np.minimum(num_carried + 1, np.float32(self._memory))
         averaged: F32 = carried_ab + (ab - carried_ab) / num_averaged[..., None]
-        self._state = _State(picture, small, averaged, num_averaged)
+        self._state = _State(seen, averaged, num_averaged)
         return averaged
 
     @property
@@ -114,7 +90,9 @@ class Stabilizer:
         """Give what the frames so far leave to the next."""
         state: dict[str, Value] = {"memory": self._memory, "given": self._given, "averaged": self._averaged}
         if self._state is not None:
-            state |= {name: getattr(self._state, name) for name in ("picture", "lightness", "ab", "num_averaged")}
+            seen = self._state.seen
+            state |= {"picture": seen.picture, "lightness": seen.lightness}
+            state |= {"ab": self._state.ab, "num_averaged": self._state.num_averaged}
         return state
 
     def restore(self, state: StateReader, shape: tuple[int, int], ab_shape: tuple[int, int], prefix: str = "") -> None:
@@ -134,39 +112,23 @@ class Stabilizer:
         given, averaged = state.number(f"{prefix}given"), state.number(f"{prefix}averaged")
         left = None
         if state.has(f"{prefix}ab"):
-            picture_shape = _picture_for_flow(np.zeros(shape, np.float32)).shape
+            picture_shape = picture_for_flow(np.zeros(shape, np.float32)).shape
             left = _State(
-                state.array(f"{prefix}picture", np.uint8, picture_shape),
-                state.array(f"{prefix}lightness", np.float32, ab_shape),
+                Seen(
+                    state.array(f"{prefix}picture", np.uint8, picture_shape),
+                    state.array(f"{prefix}lightness", np.float32, ab_shape),
+                ),
                 state.array(f"{prefix}ab", np.float32, (*ab_shape, 2)),
                 state.array(f"{prefix}num_averaged", np.float32, ab_shape),
             )
         self._state, self._given, self._averaged = left, given, averaged
 
-    def _carry(self, state: _State, picture: NDArray[np.uint8], lightness: F32) -> tuple[F32, F32]:
+    def _carry(self, state: _State, seen: Seen) -> tuple[F32, F32]:
         """Move the state along the motion and weigh down the history where the pictures disagree."""
-        height, width = lightness.shape
-        flow = self._flow.calc(picture, state.picture, None)  # (H, W, 2): where each pixel was in the frame before
-        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)
-        x = np.arange(width, dtype=np.float32) + flow[..., 0] * np.float32(width / picture.shape[1])
-        y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1] * np.float32(height / picture.shape[0])
-        planes = np.dstack((state.ab, state.num_averaged, state.lightness))
-        moved = cv2.remap(planes, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-        difference = difference_without_flicker(moved[..., 3], lightness)
-        residual = cv2.GaussianBlur(np.abs(difference), (0, 0), 1.0)
-        trust = np.exp(-np.square(residual / RESIDUAL_SCALE))
-        is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-        return moved[..., :2], moved[..., 2] * trust * is_inside
-
-
-def _picture_for_flow(lightness: F32) -> NDArray[np.uint8]:
-    """Return lightness (H, W) as bytes, magnified where it is too small for DIS."""
-    picture: NDArray[np.uint8] = np.rint(lightness * 2.55).astype(np.uint8)
-    factor = math.ceil(MIN_FLOW_SIDE / min(picture.shape))
-    if factor == 1:
-        return picture
-    return np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR), np.uint8)
+        motion = self._motion.find(state.seen, seen)
+        planes = np.dstack((state.ab, state.num_averaged))
+        moved = cv2.remap(planes, motion.x, motion.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return moved[..., :2], moved[..., 2] * motion.trust
 
 
 def restoring_gain(given: float, averaged: float) -> np.float32:

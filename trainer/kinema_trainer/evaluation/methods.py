@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from kinema_core.bundle import Bundle
 from kinema_core.color import GREY_TAGS, compose_rgb
 from kinema_core.engines.engine import Engine
+from kinema_core.frame_way import prepare_lightness
 from kinema_core.frames import Plane
-from kinema_core.pipeline import prepare_lightness, working_shape
+from kinema_core.pipeline import working_shape
 from kinema_core.upsample import upsample_ab
 
 F32: TypeAlias = NDArray[np.float32]

@@ -21,8 +21,8 @@ import numpy as np
 from kinema_core.color import GREY_TAGS
 from kinema_core.engines.onnx_file import OnnxFile, open_onnx_file
 from kinema_core.errors import EngineError, InvalidInputError
+from kinema_core.frame_way import prepare_lightness
 from kinema_core.frames import MAX_SIDE, Plane
-from kinema_core.pipeline import prepare_lightness
 from kinema_trainer.evaluation.methods import F32, MethodRecord
 
 

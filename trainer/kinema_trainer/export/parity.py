@@ -19,7 +19,8 @@ from kinema_core.color import GREY_TAGS, rgb_to_grey, rgb_to_lab
 from kinema_core.engines.engine import F32, Engine, Precision
 from kinema_core.engines.select import ENGINES
 from kinema_core.errors import EngineUnavailableError, InvalidInputError
-from kinema_core.pipeline import colorize_photo, prepare_lightness, working_shape
+from kinema_core.frame_way import prepare_lightness
+from kinema_core.pipeline import colorize_photo, working_shape
 from kinema_core.quality.ciede2000 import ciede2000
 from kinema_trainer.models.color_network import ColorNetwork
 

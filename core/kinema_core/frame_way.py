@@ -1,0 +1,134 @@
+"""Where the pixels of a frame are worked on: the seam between the pipeline and a device.
+
+The order of a frame's way is the pipeline's business. What a way does with each step must be what `HostWay` does, but
+for the last bits; what kind of array it keeps between two steps is its own.
+"""
+
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema_core.color import compose_chroma, halve_luma, luma_to_lightness
+from kinema_core.engines.engine import Engine, check_colour
+from kinema_core.frames import ColorTags, Plane
+from kinema_core.steering.grade import Grade
+from kinema_core.temporal.stabilizer import Stabilizer
+from kinema_core.temporal.state import StateReader, Value
+from kinema_core.upsample import upsample_ab
+
+F32 = NDArray[np.float32]
+
+
+class Smoother(Protocol):
+    """What `Stabilizer` promises, for the arrays of another device."""
+
+    def smooth(self, lightness: F32, ab: Any, *, is_cut: bool) -> Any:
+        """Return the smoothed ab of the next frame; `lightness` is an array of NumPy's on any device."""
+
+    @property
+    def confidence(self) -> float | None:
+        """How much of the memory stands behind the last frame's colours."""
+
+    def snapshot(self) -> dict[str, Value]:
+        """Give what the frames so far leave to the next."""
+
+    def restore(self, state: StateReader, shape: tuple[int, int], ab_shape: tuple[int, int], prefix: str = "") -> None:
+        """Go on behind the frames that `snapshot` was taken after."""
+
+
+class FrameWay(Protocol):
+    """The steps of a frame's way; ab between them is of the way's own kind, (h, w, 2) on the CPU."""
+
+    def fits(self, shape: tuple[int, int], working_shape: tuple[int, int], ab_shape: tuple[int, int]) -> bool:
+        """Tell whether frames of `shape` can go this way, with a model that sees `working_shape`; else they go HOST."""
+
+    def prepare(self, luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> tuple[F32, Any]:
+        """Return lightness (1, 1, h, w) of `shape`, L*, for what runs on the CPU, and what the later steps need."""
+
+    def infer(self, engine: Any, lightness: F32, prepared: Any) -> Any:
+        """Return what the model gives.
+
+        Raises:
+            EngineError: the model could not run, or gave what is no colour.
+        """
+
+    def take_ab(self, ab: Any, lightness: F32) -> Any:
+        """Return what the model gave, checked, as the steps behind take it."""
+
+    def new_smoother(self, strength: float) -> Smoother:
+        """Make what smooths one film."""
+
+    def to_host(self, ab: Any) -> F32:
+        """Return ab (h, w, 2) as an array of NumPy's, to be read."""
+
+    def from_host(self, ab: F32) -> Any:
+        """Return ab as the way keeps it."""
+
+    def upsample(self, ab: Any, luma: Plane, prepared: Any, tags: ColorTags, grade: Grade) -> tuple[Any, Any]:
+        """Return Y' at the size of chroma, and ab at that size, graded."""
+
+    def compose(self, luma_half: Any, ab: Any, tags: ColorTags) -> tuple[Plane, Plane]:
+        """Return (Cb, Cr) in the host's memory."""
+
+
+class HostWay:
+    """The CPU, by NumPy and OpenCV."""
+
+    def fits(self, shape: tuple[int, int], working_shape: tuple[int, int], ab_shape: tuple[int, int]) -> bool:  # noqa: ARG002
+        """Tell that every frame can."""
+        return True
+
+    def prepare(self, luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> tuple[F32, Any]:
+        """Return lightness as `FrameWay` says."""
+        return prepare_lightness(luma, tags, shape), None
+
+    def infer(self, engine: Engine, lightness: F32, prepared: Any) -> F32:  # noqa: ARG002 - there is nothing
+        """Return ab (1, 2, h/s, w/s)."""
+        return engine.infer(lightness)
+
+    def take_ab(self, ab: F32, lightness: F32) -> F32:
+        """Return ab (h/s, w/s, 2)."""
+        check_colour(ab, lightness)
+        return np.ascontiguousarray(ab[0].transpose(1, 2, 0))
+
+    def new_smoother(self, strength: float) -> Smoother:
+        """Make a stabilizer."""
+        return Stabilizer(strength)
+
+    def to_host(self, ab: F32) -> F32:
+        """Return ab itself."""
+        return ab
+
+    def from_host(self, ab: F32) -> F32:
+        """Return ab itself."""
+        return ab
+
+    def upsample(self, ab: F32, luma: Plane, prepared: Any, tags: ColorTags, grade: Grade) -> tuple[Plane, F32]:  # noqa: ARG002
+        """Return both as `FrameWay` says."""
+        luma_half = halve_luma(luma)
+        return luma_half, grade.apply(upsample_ab(ab, luma_half, tags), luma_half, tags)
+
+    def compose(self, luma_half: Plane, ab: F32, tags: ColorTags) -> tuple[Plane, Plane]:
+        """Return (Cb, Cr)."""
+        return compose_chroma(luma_half, ab, tags)
+
+
+HOST = HostWay()
+
+
+def prepare_lightness(luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> F32:
+    """Scale luma (H, W) to `shape` (h, w) and return its lightness (1, 1, h, w), L* 0-100."""
+    is_smaller = shape[0] * shape[1] < luma.shape[0] * luma.shape[1]
+    small = cv2.resize(luma, shape[::-1], interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_CUBIC)
+    return luma_to_lightness(small.astype(luma.dtype, copy=False), tags)[None, None]
+
+
+def way_for(engine: Any) -> FrameWay:
+    """Return the GPU where the engine takes and gives what lies there, else the CPU."""
+    if not getattr(engine, "takes_tensors", False):
+        return HOST
+    from kinema_core.device.way import DeviceWay  # with torch, which is loaded already then
+
+    return DeviceWay(engine.device)

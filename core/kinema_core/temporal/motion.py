@@ -1,0 +1,92 @@
+"""Where each pixel was in the frame before, and how far that is to be trusted: from lightness alone.
+
+What is done with it, on which device, is the business of others.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema_core.temporal.exposure import difference_without_flicker
+
+F32 = NDArray[np.float32]
+
+# DIS cuts the picture into as many stripes as OpenCV has threads, and its result depends on them: with one thread a
+# film comes out the same on every machine. Kinema overlaps whole stages instead.
+cv2.setNumThreads(1)
+
+RESIDUAL_SCALE: Final = 8.0
+"""Motion-compensated difference in L* at which trust in the frame before falls to 1/e; film grain stays below."""
+FINEST_SCALE: Final = 1
+"""DIS stops at half the working size; at a quarter, its preset's 2, warp error was a quarter higher."""
+MIN_FLOW_SIDE: Final = 32
+"""Pixels; OpenCV's DIS reads outside of its memory where a side is below eight at its finest scale."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What is kept of a frame to find the motion of the next."""
+
+    picture: NDArray[np.uint8]
+    """Lightness at the working size, for the flow."""
+    lightness: F32
+    """(h, w), L* at the size of ab."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """For each pixel of ab (h, w): where it was in the frame before, and whether that is the same thing."""
+
+    x: F32
+    """(h, w), columns; beyond the border where it came from outside."""
+    y: F32
+    """(h, w), rows."""
+    trust: F32
+    """(h, w), 0 to 1; 0 for what came from outside."""
+
+
+class MotionFinder:
+    """Finds the motion from one frame to the next."""
+
+    @cached_property
+    def _flow(self) -> cv2.DISOpticalFlow:
+        """Made when it is first needed: a server holds many streams that have not begun."""
+        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        flow.setFinestScale(FINEST_SCALE)
+        return flow
+
+    def find(self, before: Seen, now: Seen) -> Motion:
+        """Follow each pixel of `now` back, and weigh down where the pictures disagree."""
+        height, width = now.lightness.shape
+        picture = now.picture
+        flow = self._flow.calc(picture, before.picture, None)  # (H, W, 2): where each pixel was in the frame before
+        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)
+        x = np.arange(width, dtype=np.float32) + flow[..., 0] * np.float32(width / picture.shape[1])
+        y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1] * np.float32(height / picture.shape[0])
+        moved: F32 = np.asarray(cv2.remap(before.lightness, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+        difference = difference_without_flicker(moved, now.lightness)
+        residual = cv2.GaussianBlur(np.abs(difference), (0, 0), 1.0)
+        trust = np.exp(-np.square(residual / RESIDUAL_SCALE))
+        is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+        return Motion(x, y, trust * is_inside)
+
+
+def see(lightness: F32, shape: tuple[int, int]) -> Seen:
+    """Keep of lightness (H, W), L* 0-100, what the motion of ab of `shape` (h, w) needs."""
+    small = np.asarray(cv2.resize(lightness, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
+    return Seen(picture_for_flow(lightness), small)
+
+
+def picture_for_flow(lightness: F32) -> NDArray[np.uint8]:
+    """Return lightness (H, W) as bytes, magnified where it is too small for DIS."""
+    picture: NDArray[np.uint8] = np.rint(lightness * 2.55).astype(np.uint8)
+    factor = math.ceil(MIN_FLOW_SIDE / min(picture.shape))
+    if factor == 1:
+        return picture
+    return np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR), np.uint8)
