@@ -264,7 +264,7 @@ def _max_delay_micros(choices: StreamChoices) -> int:
         raise InvalidInputError("on_late", "belongs to max_delay_seconds: give both, or neither")
     if max_delay is None:
         return 0
-    if not 1e-6 <= max_delay < 2**32 / 1e6:  # NaN fails too
+    if not 1e-6 <= max_delay <= 4294:  # NaN fails too; in microseconds it has to fit 32 bits
         raise InvalidInputError("max_delay_seconds", f"must be 1e-6 to 4294, got {max_delay}")
     return round(max_delay * 1e6)
 

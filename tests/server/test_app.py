@@ -180,7 +180,7 @@ async def test_a_photograph_that_nobody_waits_for_gives_up_its_place(
     engine.gate.clear()
     request = pb.ColorizeImageRequest(image=encoded(PHOTO))
     abandoned = [stub.ColorizeImage.future(request) for _ in range(3)]
-    await until(lambda: engine.seen)
+    await until(lambda: engine.seen and server.metrics.registry.get_sample_value("kinema_places_used") == 3)
     for call in abandoned:
         call.cancel()
     cancelled = {"method": "ColorizeImage", "code": "CANCELLED"}

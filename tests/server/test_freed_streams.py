@@ -22,36 +22,51 @@ from tests.server.wire import HEIGHT, WIDTH, config, converse, frame
 KINDS = (Stream, Colorizer, Stabilizer, SentFrame)
 
 
-def live() -> list[str]:
-    """Name what is alive of any stream."""
-    gc.collect()
-    return [type(found).__name__ for found in gc.get_objects() if type(found) in KINDS]
+class Census:
+    """What is alive of any stream that began in this test."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self._strangers = [found for found in gc.get_objects() if type(found) in KINDS]
+
+    def names(self) -> set[str]:
+        gc.collect()
+        strangers = set(map(id, self._strangers))
+        return {
+            type(found).__name__ for found in gc.get_objects() if type(found) in KINDS and id(found) not in strangers
+        }
 
 
 @pytest.fixture(autouse=True)
-def nothing_before() -> None:
-    assert live() == []
+def census() -> Census:
+    return Census()
 
 
-async def is_freed(server: RunningServer) -> None:
+async def is_freed(server: RunningServer, census: Census) -> None:
     await until(lambda: server.metrics.registry.get_sample_value("kinema_streams") == 0)
-    await until(lambda: not live())
+    await until(lambda: not census.names())
 
 
-async def test_after_its_end(server: RunningServer, stub: pb_grpc.ColorizerStub, engine: FakeEngine) -> None:
+async def test_after_its_end(
+    server: RunningServer, stub: pb_grpc.ColorizerStub, engine: FakeEngine, census: Census
+) -> None:
     engine.gate.clear()
     talking = asyncio.create_task(converse(stub, [config(), *(frame(seq) for seq in range(9))]))
     await until(lambda: engine.seen)
-    assert {"Stream", "Colorizer", "Stabilizer", "SentFrame"} <= set(live())
+    assert census.names() == {kind.__name__ for kind in KINDS}
     engine.gate.set()
 
     assert len((await talking).frames) == 9
 
-    await is_freed(server)
+    await is_freed(server, census)
 
 
 async def test_after_an_error_of_the_engine(
-    server: RunningServer, stub: pb_grpc.ColorizerStub, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    server: RunningServer,
+    stub: pb_grpc.ColorizerStub,
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    census: Census,
 ) -> None:
     monkeypatch.setattr(logging.getLogger("kinema_server.servicer"), "disabled", True)  # pytest keeps what it logs
     engine.error = ValueError("on purpose")
@@ -60,16 +75,18 @@ async def test_after_an_error_of_the_engine(
 
     engine.error = None  # its traceback leads to the stream
 
-    await is_freed(server)
+    await is_freed(server, census)
 
 
-async def test_after_a_frame_that_is_wrong(server: RunningServer, stub: pb_grpc.ColorizerStub) -> None:
+async def test_after_a_frame_that_is_wrong(server: RunningServer, stub: pb_grpc.ColorizerStub, census: Census) -> None:
     assert (await converse(stub, [config(), frame(0), frame(1, b"short")])).refusal is not None
 
-    await is_freed(server)
+    await is_freed(server, census)
 
 
-async def test_after_it_was_cancelled(server: RunningServer, stub: pb_grpc.ColorizerStub, engine: FakeEngine) -> None:
+async def test_after_it_was_cancelled(
+    server: RunningServer, stub: pb_grpc.ColorizerStub, engine: FakeEngine, census: Census
+) -> None:
     engine.num_free = 2
     engine.gate.clear()
     call = stub.ColorizeFrames(iter([config(), *(frame(seq) for seq in range(9))]))
@@ -78,7 +95,7 @@ async def test_after_it_was_cancelled(server: RunningServer, stub: pb_grpc.Color
     call.cancel()
     engine.gate.set()
 
-    await is_freed(server)
+    await is_freed(server, census)
 
 
 CLIENT = f"""
@@ -97,7 +114,7 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
 """
 
 
-async def test_after_its_client_was_killed(server: RunningServer) -> None:
+async def test_after_its_client_was_killed(server: RunningServer, census: Census) -> None:
     def run_and_kill() -> None:
         with subprocess.Popen(
             [sys.executable, "-c", CLIENT, server.address],
@@ -111,10 +128,12 @@ async def test_after_its_client_was_killed(server: RunningServer) -> None:
 
     await asyncio.to_thread(run_and_kill)
 
-    await is_freed(server)
+    await is_freed(server, census)
 
 
-async def test_after_a_config_that_is_refused(server: RunningServer, stub: pb_grpc.ColorizerStub) -> None:
+async def test_after_a_config_that_is_refused(
+    server: RunningServer, stub: pb_grpc.ColorizerStub, census: Census
+) -> None:
     assert (await converse(stub, [config(size=pb.Size())])).refusal is not None
 
-    await is_freed(server)
+    await is_freed(server, census)

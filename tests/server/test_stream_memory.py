@@ -17,7 +17,7 @@ from kinema_server.settings import Settings
 from tests.fakes import FAKE_MANIFEST
 
 FACTOR = 1.6
-"""Nine kinds of streams were 0.73 to 1.12 of their estimate's measure when it was made."""
+"""The estimate was 0.73 to 1.12 times what was measured when it was made, for nine kinds of streams."""
 CREDITS = 6
 SERVER = f"""
 import asyncio, sys
