@@ -93,7 +93,7 @@ def test_a_version_that_names_things_otherwise_is_not_used(bundle: Bundle, monke
     module.ILogger = type("ILogger", (), {})  # type: ignore[attr-defined]  # the same
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", module)
 
-    with pytest.raises(EngineUnavailableError, match="does not know: .*ComputeCapability"):
+    with pytest.raises(EngineUnavailableError, match=r"does not know: .*ComputeCapability"):
         open_engine(bundle, "tensorrt-rtx")
 
 
