@@ -86,6 +86,17 @@ def test_a_version_that_is_not_known_to_work_is_not_used(
         load_tensorrt(name)
 
 
+@pytest.mark.usefixtures("a_gpu")
+def test_a_version_that_names_things_otherwise_is_not_used(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("tensorrt_rtx")
+    module.__version__ = "1.0"  # type: ignore[attr-defined]  # as TensorRT has it
+    module.ILogger = type("ILogger", (), {})  # type: ignore[attr-defined]  # the same
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", module)
+
+    with pytest.raises(EngineUnavailableError, match=r"does not know: .*ComputeCapability"):
+        open_engine(bundle, "tensorrt-rtx")
+
+
 def test_cuda_python_says_what_is_wrong_where_no_driver_is() -> None:
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="cuda-bindings is for Linux on x86-64")
     if runtime.cudaGetDeviceCount()[0] == runtime.cudaError_t.cudaSuccess:
