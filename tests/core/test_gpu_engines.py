@@ -52,7 +52,7 @@ def test_without_a_driver_no_runtime_is_touched(name: str, bundle: Bundle, monke
     for package in ("tensorrt", "tensorrt_rtx", "onnxruntime"):
         monkeypatch.delitem(sys.modules, package, raising=False)
 
-    with pytest.raises(NoGpuError, match="no driver"):
+    with pytest.raises(NoGpuError, match="driver"):
         open_engine(bundle, name)
 
     assert not {"tensorrt", "tensorrt_rtx", "onnxruntime"} & set(sys.modules)
@@ -93,7 +93,7 @@ def test_a_version_that_names_things_otherwise_is_not_used(bundle: Bundle, monke
     module.ILogger = type("ILogger", (), {})  # type: ignore[attr-defined]  # the same
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", module)
 
-    with pytest.raises(EngineUnavailableError, match="does not know: .*ComputeCapability"):
+    with pytest.raises(EngineUnavailableError, match=r"does not know: .*ComputeCapability"):
         open_engine(bundle, "tensorrt-rtx")
 
 
