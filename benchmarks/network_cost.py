@@ -19,8 +19,9 @@ import onnx
 import torch
 
 from kinema_core.bundle import Bundle, load_bundle
-from kinema_core.engines.engine import Engine, Precision
+from kinema_core.engines.engine import Precision
 from kinema_core.engines.openvino import open_openvino
+from kinema_core.engines.serial import SerialEngine
 from kinema_core.errors import EngineUnavailableError
 from kinema_trainer.export.onnx_file import export_onnx
 from kinema_trainer.export.quantize import ALL_INT8, quantize_onnx
@@ -65,7 +66,7 @@ def plain_bundle(like: Bundle, onnx_bytes: bytes) -> Bundle:
     return replace(like, manifest=manifest, onnx=onnx_bytes, int8_onnx=int8)
 
 
-def engines(bundle: Bundle) -> Iterator[tuple[Precision, Engine]]:
+def engines(bundle: Bundle) -> Iterator[tuple[Precision, SerialEngine]]:
     """Open every form that the bundle has and this CPU runs."""
     for precision in PRECISIONS:
         try:
@@ -74,7 +75,7 @@ def engines(bundle: Bundle) -> Iterator[tuple[Precision, Engine]]:
             print(f"left out: {bundle.manifest.name} {precision}: {err}")
 
 
-def median_milliseconds(opened: list[Engine], size: int, rounds: int) -> list[float]:
+def median_milliseconds(opened: list[SerialEngine], size: int, rounds: int) -> list[float]:
     """Return each engine's median time for one picture."""
     lightness = np.random.default_rng(0).uniform(0, 100, (1, 1, size, size)).astype(np.float32)
     times: list[list[float]] = [[] for _ in opened]

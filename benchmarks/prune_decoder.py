@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from kinema_core.bundle import Bundle, load_bundle
-from kinema_core.engines.engine import Engine
 from kinema_core.engines.openvino import open_openvino
+from kinema_core.engines.serial import SerialEngine
 from kinema_core.pipeline import colorize_photo
 from kinema_core.quality.scores import SetScores, photo_scores, set_scores
 from kinema_trainer.evaluation.photo_set import PhotoSet, read_photo_set
@@ -87,14 +87,14 @@ def narrowed(
     return narrow
 
 
-def score(engine: Engine, bundle: Bundle, photos: PhotoSet) -> SetScores:
+def score(engine: SerialEngine, bundle: Bundle, photos: PhotoSet) -> SetScores:
     """Score coloured photographs against their originals."""
     return set_scores(
         [photo_scores(colorize_photo(truth, engine, bundle.manifest), truth) for truth in photos.truths.values()]
     )
 
 
-def median_milliseconds(engines: Sequence[Engine], rounds: int) -> list[float]:
+def median_milliseconds(engines: list[SerialEngine], rounds: int) -> list[float]:
     """Return each engine's median time for one picture of 256x256."""
     lightness = np.random.default_rng(0).uniform(0, 100, (1, 1, 256, 256)).astype(np.float32)
     times: list[list[float]] = [[] for _ in engines]

@@ -52,7 +52,7 @@ def test_without_a_driver_no_runtime_is_touched(name: str, bundle: Bundle, monke
     for package in ("tensorrt", "tensorrt_rtx", "onnxruntime"):
         monkeypatch.delitem(sys.modules, package, raising=False)
 
-    with pytest.raises(NoGpuError, match="no driver"):
+    with pytest.raises(NoGpuError, match="driver"):
         open_engine(bundle, name)
 
     assert not {"tensorrt", "tensorrt_rtx", "onnxruntime"} & set(sys.modules)
