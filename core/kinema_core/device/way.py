@@ -50,7 +50,7 @@ class DeviceWay:
     @torch.inference_mode()
     def prepare(self, luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> tuple[F32, OnDevice]:
         """Return lightness as `FrameWay` says."""
-        # As int16, which torch has more operators for than for uint16; a sample too large wraps, and the mask undoes it.
+        # As int16, which torch has more operators for than for uint16; the mask undoes what wraps.
         whole = torch.from_numpy(np.ascontiguousarray(luma.view(np.uint8 if luma.itemsize == 1 else np.int16)))
         codes = whole.to(self._device).to(torch.int32) & ((1 << 8 * luma.itemsize) - 1)
         small = resize_area(codes.float(), shape).round().to(torch.int32)
