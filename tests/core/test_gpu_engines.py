@@ -52,7 +52,7 @@ def test_without_a_driver_no_runtime_is_touched(name: str, bundle: Bundle, monke
     for package in ("tensorrt", "tensorrt_rtx", "onnxruntime"):
         monkeypatch.delitem(sys.modules, package, raising=False)
 
-    with pytest.raises(NoGpuError, match="no driver"):
+    with pytest.raises(NoGpuError, match="driver"):
         open_engine(bundle, name)
 
     assert not {"tensorrt", "tensorrt_rtx", "onnxruntime"} & set(sys.modules)
@@ -84,6 +84,17 @@ def test_a_version_that_is_not_known_to_work_is_not_used(
 
     with pytest.raises(EngineUnavailableError, match=f"must be of version .*, found {version}"):
         load_tensorrt(name)
+
+
+@pytest.mark.usefixtures("a_gpu")
+def test_a_version_that_names_things_otherwise_is_not_used(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("tensorrt_rtx")
+    module.__version__ = "1.0"  # type: ignore[attr-defined]  # as TensorRT has it
+    module.ILogger = type("ILogger", (), {})  # type: ignore[attr-defined]  # the same
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", module)
+
+    with pytest.raises(EngineUnavailableError, match=r"does not know: .*ComputeCapability"):
+        open_engine(bundle, "tensorrt-rtx")
 
 
 def test_cuda_python_says_what_is_wrong_where_no_driver_is() -> None:

@@ -15,7 +15,7 @@ from kinema_core.engines.plan_cache import PlanCache
 from kinema_core.engines.select import open_engine
 from kinema_core.engines.tensorrt import Machine, open_on
 from kinema_core.errors import BundleError, EngineError, InvalidInputError
-from tests.core.fake_tensorrt import FakeCuda, FakeTensorRt, fake_tensorrt
+from tests.core.fake_tensorrt import FakeContext, FakeCuda, FakeTensorRt, fake_tensorrt
 from tests.core.tiny_models import WEIGHTS, chain_onnx, convolution_onnx, convolve, tiny_bundle
 
 F32 = NDArray[np.float32]
@@ -239,6 +239,22 @@ def test_the_inspectors_report_is_written_where_it_is_asked_for(
     assert (tmp_path / "plan.json").read_text() == '{"Layers": ["Conv"]}'
     with pytest.raises(InvalidInputError, match="report"):
         open_on(machine, bundle, "f32", tmp_path / "missing" / "plan.json")
+
+
+@pytest.mark.parametrize("call", ["set_device_memory", "execute_async_v3"])
+def test_a_version_whose_api_differs_is_an_error_like_any_other(
+    machine: Machine, bundle: Bundle, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differ(*_: object, **__: object) -> None:
+        raise TypeError("incompatible function arguments")
+
+    monkeypatch.setattr(FakeContext, call, differ)
+
+    with pytest.raises(EngineError, match="f32: incompatible function arguments"):
+        open_on(machine, bundle, "f32")
+
+    assert isinstance(machine.cuda, FakeCuda)
+    assert machine.cuda.is_empty
 
 
 def test_auto_takes_a_gpu_that_works_before_the_cpu(

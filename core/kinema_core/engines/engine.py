@@ -16,7 +16,8 @@ What every engine promises:
 - **Life.** `close` frees the model, waits for an inference that runs, and may be called twice; after it `infer` raises
   EngineError.
 
-An engine that opens has passed `check_engine`: it ran once and gave numbers of the right shape.
+An engine that opens has passed `check_engine`: it ran once and gave numbers of the right shape. One on a GPU was also
+held against the CPU (`self_test.py`), and its `precision` tells what it came to, which may be safer than was asked for.
 """
 
 from typing import Final, Literal, Protocol, get_args

@@ -20,14 +20,14 @@ from kinema_core.engines.serial import SerialEngine
 from kinema_core.engines.telemetry import disable_onnxruntime_telemetry
 from kinema_core.errors import EngineError, EngineUnavailableError
 
+_log = logging.getLogger(__name__)
+
 NAME: Final = "onnxruntime-cuda"
 _PROVIDER: Final = "CUDAExecutionProvider"
 _ADVICE: Final = (
     "install it with `pip uninstall --yes onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'`, which brings "
     "onnxruntime too"
 )
-_log = logging.getLogger(__name__)
-
 _PROVIDER_OPTIONS: Final = {
     "device_id": "0",
     "use_tf32": "0",  # f32 is f32; whoever wants speed asks for f16

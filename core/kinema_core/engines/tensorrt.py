@@ -31,6 +31,8 @@ _SAFER: Final[dict[Precision, tuple[Precision, ...]]] = {
 }  # fmt: skip
 """What is tried instead of a precision that colours otherwise than the CPU. bf16 has the range of f32, f16 has not."""
 
+_ERRORS_OF_BINDINGS: Final = (RuntimeError, TypeError, ValueError, AttributeError)
+"""What a version raises whose API differs, or that cannot make an object: no reason to go without colour."""
 _FIRST_WITH_BF16: Final = (8, 0)
 
 
@@ -62,8 +64,11 @@ def find_machine(name: TensorRtName) -> Machine:
         EngineUnavailableError: a package is missing, broken or of another version, or has no code for this GPU.
     """
     gpu = find_gpu()  # first: a runtime without a driver can end the process
-    runtime = load_tensorrt(name)
-    target_of(runtime, gpu)
+    try:
+        runtime = load_tensorrt(name)
+        target_of(runtime, gpu)
+    except _ERRORS_OF_BINDINGS as err:
+        raise EngineUnavailableError(f"{name} is of a version that Kinema does not know: {err}") from err
     return Machine(runtime, CudaRuntime(), gpu, PlanCache())
 
 
@@ -89,7 +94,7 @@ def open_on(machine: Machine, bundle: Bundle, precision: Precision, report: Path
             return _open_in(machine, bundle, tried, min(allowed, max_delta_e(tried)), report)
         except EngineUnavailableError:
             raise
-        except EngineError as err:
+        except (EngineError, *_ERRORS_OF_BINDINGS) as err:
             failures.append(f"{tried}: {err}")
             _log.warning(
                 "precision_refused",
@@ -154,7 +159,7 @@ def _open_in(
             model.batch_limit = 1
             _log.warning("batches_run_one_by_one", extra={"engine": engine.name, "precision": precision})
     except Exception:
-        with suppress(EngineError):  # the first failure tells more
+        with suppress(EngineError, *_ERRORS_OF_BINDINGS):  # the first failure tells more
             engine.close()
         raise
     if kernels is not None:
