@@ -50,12 +50,13 @@ class DeviceWay:
     @torch.inference_mode()
     def prepare(self, luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> tuple[F32, OnDevice]:
         """Return lightness as `FrameWay` says."""
-        # Ten bits fit an int16, which torch has more operators for than for uint16; a wrong sample wraps and back.
+        # As int16, which torch has more operators for than for uint16; the mask undoes what wraps.
         whole = torch.from_numpy(np.ascontiguousarray(luma.view(np.uint8 if luma.itemsize == 1 else np.int16)))
         codes = whole.to(self._device).to(torch.int32) & ((1 << 8 * luma.itemsize) - 1)
         small = resize_area(codes.float(), shape).round().to(torch.int32)
         lightness = lightness_of(small, tags)[None, None]
-        on_host: Any = small.cpu().numpy().astype(tags.dtype)
+        narrow = torch.uint8 if luma.itemsize == 1 else torch.int16
+        on_host: Any = small.to(narrow).cpu().numpy().view(tags.dtype)
         return luma_to_lightness(on_host, tags)[None, None], OnDevice(codes, lightness)
 
     @torch.inference_mode()
