@@ -11,7 +11,6 @@ inference in OpenVINO on one thread; the rounds go from network to network, so t
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
