@@ -52,7 +52,7 @@ def sigterm(num_streams: int, rounds: int) -> None:
 def _stop_beneath(num_streams: int, seconds: float) -> tuple[list[Outcome], float]:
     arguments = ("--grace-seconds", str(GRACE_SECONDS))
     with kinema(*arguments) as going, kinema(*arguments) as staying:
-        everybody = threading.Barrier(num_streams + 1)
+        everybody = threading.Barrier(num_streams + 1, timeout=120)
         with ThreadPoolExecutor(num_streams) as pool:
             target = f"ipv4:{going.target},{staying.target}"
             running = [pool.submit(_stream, target, seconds, everybody) for _ in range(num_streams)]
