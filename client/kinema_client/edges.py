@@ -63,15 +63,19 @@ def advice_on_missing(err: ModuleNotFoundError) -> str | None:
     """Say in one line which package is missing and how to get it; None where the module is no dependency of Kinema."""
     module = (err.name or "").partition(".")[0]
     name = _normalized(_OTHER_NAMES.get(module, module))
+    found: dict[str, tuple[str, str]] = {}
+    """The package's name and what pip is to install, by the extra that has it, "" for none."""
     for text in importlib.metadata.requires("kinema") or []:
         requirement, _, marker = text.partition(";")
-        found = re.match(r"[\w.-]+", requirement)
-        if found is None or _normalized(found[0]) != name:
-            continue
-        extra = re.search(r"extra == ['\"]([\w-]+)", marker)
-        wanted = f"kinema[{extra[1]}]" if extra else requirement.strip()
-        return f"{found[0]} is not installed; mend it with: pip install '{wanted}'"
-    return None
+        package = re.match(r"[\w.-]+", requirement)
+        if package is not None and _normalized(package[0]) == name:
+            extra = re.search(r"extra == ['\"]([\w-]+)", marker)
+            found[extra[1] if extra else ""] = package[0], f"kinema[{extra[1]}]" if extra else requirement.strip()
+    if not found:
+        return None
+    # Engines that lack a package say so themselves: what a command lacks, the trainer's extra has, if any has.
+    missing, wanted = found.get("train") or next(iter(found.values()))
+    return f"{missing} is not installed; mend it with: pip install '{wanted}'"
 
 
 def _normalized(name: str) -> str:

@@ -87,10 +87,10 @@ async def test_after_a_frame_that_is_wrong(server: RunningServer, stub: pb_grpc.
 async def test_after_it_was_cancelled(
     server: RunningServer, stub: pb_grpc.ColorizerStub, engine: FakeEngine, census: Census
 ) -> None:
-    engine.num_free = 2
+    engine.num_free = 4
     engine.gate.clear()
     call = stub.ColorizeFrames(iter([config(), *(frame(seq) for seq in range(9))]))
-    await asyncio.to_thread(lambda: [next(call) for _ in range(3)])
+    await until(lambda: len(engine.seen) > engine.num_free)
 
     call.cancel()
     engine.gate.set()
