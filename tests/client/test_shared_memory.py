@@ -75,7 +75,7 @@ def answers(
     with Client(target, shared_memory=choice) as kinema:
         method = kinema.colorize_frames_to_rgb if is_rgb else kinema.colorize_frames
         stream = method(film, keep_colour=keep_colour)
-        colored = [(frame.pts, planes_of(frame)) for frame in stream]  # type: ignore[attr-defined]  # of either type
+        colored = [(frame.pts, planes_of(frame)) for frame in stream]
         assert stream.accepted is not None
         return stream.accepted.is_memory_shared, colored
 

@@ -226,6 +226,19 @@ async def test_memory_that_is_not_as_it_should_be_is_left_alone(
     assert os.pread(memory.fd, 1 << 20, 0) == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+async def test_memory_of_another_user_is_left_alone(
+    stub: pb_grpc.ColorizerStub, memories: Callable[..., Memory]
+) -> None:
+    memory = memories()
+    os.fchown(memory.fd, 65534, 65534)
+
+    conversation = await converse(stub, [wire.config(shared_memory=offer(memory.fd)), wire.frame(0)])
+
+    assert conversation.accepted.shared_memory_nonce == b""
+    assert len(conversation.frames) == 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [
