@@ -147,7 +147,8 @@ def frame_to_proto(
     sample = "u1" if frame.tags.bit_depth == 8 else "<u2"
     planes = [plane.astype(sample, copy=False) for plane in _planes_to_send(frame, choices)]
     message = pb.Frame(seq=seq, pts=frame.pts, shot_cut=frame.is_cut)
-    slot = memory.put(seq, planes) if memory else None
+    is_whole = frame.chroma is not None or not choices.get("keep_colour")  # of one that is not the server says so
+    slot = memory.put(seq, planes) if memory and is_whole else None
     if slot is None:
         message.planes.extend(plane.tobytes() for plane in planes)
     else:

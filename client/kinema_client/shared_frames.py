@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from numpy.typing import NDArray
 
-from kinema_core.slot_file import MAGIC, NONCE_BYTES, SlotFile, slot_bytes_for
+from kinema_core.slot_file import MAGIC, NONCE_BYTES, SlotFile, file_bytes, slot_bytes_for
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,9 @@ class SharedFrames(SlotFile):
             logger.info("no_shared_memory", extra={"reason": error.strerror})
             return None
         try:
-            os.ftruncate(memory.fd, memory.num_bytes)  # takes nothing yet: pages come as slots are written
+            os.ftruncate(
+                memory.fd, file_bytes(memory.num_slots, memory.slot_bytes)
+            )  # takes nothing yet: pages come as slots are written
             fcntl.fcntl(memory.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
             os.pwrite(memory.fd, MAGIC + nonce, 0)
         except OSError as error:

@@ -4,9 +4,10 @@ Everything goes through `preadv` and `pwritev`, never through a mapping: what th
 call fail or change the bytes, but never end the process.
 """
 
+import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
@@ -29,6 +30,11 @@ def slot_bytes_for(most_bytes: int) -> int:
     return -(-most_bytes // 4096) * 4096
 
 
+def file_bytes(num_slots: int, slot_bytes: int) -> int:
+    """Return how large a file is at least."""
+    return SLOTS_OFFSET + num_slots * slot_bytes
+
+
 class SlotFile:
     """Which frame lies in which slot of a file, and the way in and out. Threads may share it."""
 
@@ -38,13 +44,9 @@ class SlotFile:
         self.num_slots = num_slots
         self.slot_bytes = slot_bytes
         self._slots: dict[int, int] = {}
-        self._lock = threading.Lock()  # a number that was closed under a call may be another file's at once
+        self._lock = threading.Lock()
         self._is_closed = False
-
-    @property
-    def num_bytes(self) -> int:
-        """How large the file is at least."""
-        return SLOTS_OFFSET + self.num_slots * self.slot_bytes
+        self._num_copying = 0
 
     def hold(self, seq: int, slot: int) -> bool:
         """Note that a frame lies there; False if another does, or there is no such slot."""
@@ -80,8 +82,8 @@ class SlotFile:
         """
         ends = list(accumulate(plane_bytes))
         copied = np.empty(ends[-1], np.uint8)
-        with self._lock:
-            num_read = os.preadv(self._open_fd(), [copied.data], self._offset(slot))
+        with self._kept_open() as fd:
+            num_read = os.preadv(fd, [copied.data], self._offset(slot))
         if num_read != copied.size:
             raise OSError(f"read {num_read} bytes of a slot, where {copied.size} belong")
         copied.flags.writeable = False
@@ -96,22 +98,35 @@ class SlotFile:
         contiguous = [np.ascontiguousarray(plane) for plane in planes]
         num_bytes = sum(plane.nbytes for plane in contiguous)
         assert num_bytes <= self.slot_bytes, "the slots were made for less"
-        with self._lock:
-            num_written = os.pwritev(self._open_fd(), [plane.data for plane in contiguous], self._offset(slot))
+        with self._kept_open() as fd:
+            num_written = os.pwritev(fd, [plane.data for plane in contiguous], self._offset(slot))
         if num_written != num_bytes:
             raise OSError(f"wrote {num_written} bytes of {num_bytes} into a slot")
 
     def close(self) -> None:
-        """Let go of the file; waits for a copy that is under way."""
+        """Let go of the file; a copy that is under way still ends."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
-                os.close(self.fd)
+                self._close_if_unused()
 
-    def _open_fd(self) -> int:
-        if self._is_closed:
-            raise OSError("the shared memory is closed")
-        return self.fd
+    @contextlib.contextmanager
+    def _kept_open(self) -> Iterator[int]:
+        """Keep the file's number from becoming another file's while it is in use."""
+        with self._lock:
+            if self._is_closed:
+                raise OSError("the shared memory is closed")
+            self._num_copying += 1
+        try:
+            yield self.fd
+        finally:
+            with self._lock:
+                self._num_copying -= 1
+                self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._is_closed and not self._num_copying:
+            os.close(self.fd)
 
     def _offset(self, slot: int) -> int:
         return SLOTS_OFFSET + slot * self.slot_bytes

@@ -484,7 +484,10 @@ def _timings_to_proto(seconds: StageSeconds) -> pb.Timings:
 
 
 def _planes_from_slot(frame: pb.Frame, expected: Sequence[int], memory: SharedFrames | None) -> list[Buffer]:
-    """Copy a frame out of its slot, once: what the client does to it afterwards is not seen."""
+    """Copy a frame out of its slot, once: what the client does to it afterwards is not seen.
+
+    As the parsing of a message with planes, this is done on the event loop.
+    """
     if memory is None:
         raise InvalidInputError("frame.slot", f"no memory was accepted: send planes, in frame {frame.seq}")
     if frame.planes:

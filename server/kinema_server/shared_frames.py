@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-from kinema_core.slot_file import MAGIC, MAX_SLOTS, NONCE_BYTES, SLOTS_OFFSET, SlotFile, slot_bytes_for
+from kinema_core.slot_file import MAGIC, MAX_SLOTS, NONCE_BYTES, SlotFile, file_bytes
 from kinema_server.errors import BusyError, SharedMemoryError
 from kinema_server.stream import StreamSpec
 from kinema_server.stream_memory import answer_bytes
@@ -40,7 +40,7 @@ class Offer:
     @property
     def num_bytes(self) -> int:
         """What the slots take when all were used."""
-        return SLOTS_OFFSET + self.num_slots * self.slot_bytes
+        return file_bytes(self.num_slots, self.slot_bytes)
 
 
 class SharedFrames(SlotFile):
@@ -94,11 +94,11 @@ def check(offer: Offer, spec: StreamSpec) -> None:
     Raises:
         SharedMemoryError: they do not fit the stream.
     """
-    expected = slot_bytes_for(max(sum(spec.pixel_format.plane_bytes(spec.height, spec.width)), answer_bytes(spec)))
+    needed = max(sum(spec.pixel_format.plane_bytes(spec.height, spec.width)), answer_bytes(spec))
     if not 1 <= offer.num_slots <= MAX_SLOTS:
         raise SharedMemoryError(f"must have 1 to {MAX_SLOTS} slots, got {offer.num_slots}")
-    if not expected - 4096 < offer.slot_bytes <= expected:
-        raise SharedMemoryError(f"slots must have {expected} bytes for such a stream, got {offer.slot_bytes}")
+    if not needed <= offer.slot_bytes < needed + 4096:
+        raise SharedMemoryError(f"slots must have {needed} bytes for such a stream, got {offer.slot_bytes}")
 
 
 def open_offer(offer: Offer) -> SharedFrames:

@@ -208,6 +208,14 @@ def test_a_stream_that_goes_on_at_another_server_shares_memory_with_that_too(sec
     check_same(colored, colorized_at_once(film, Options()))
 
 
+def test_a_frame_that_lacks_its_chroma_is_refused_as_over_the_connection(server: RunningServer) -> None:
+    film = [*with_chroma(random_film(3)), *random_film(1)]
+
+    for choice in ("on", "off"):
+        with pytest.raises(InvalidInputError, match=r"must be 3 for yuv420p of 32x18, got 1"):
+            answers(server.address, choice, film, keep_colour=True)
+
+
 def test_leaving_early_and_errors_leave_nothing(server: RunningServer, engine: FakeEngine) -> None:
     with Client(server.address) as kinema:
         with kinema.colorize_frames(random_film(50)) as stream:

@@ -149,6 +149,23 @@ async def test_every_form_has_the_bits_of_the_connection(
     assert memory.take(2, answer_bytes) == b"".join(expected.planes)
 
 
+async def test_slots_may_be_as_small_as_a_frame(stub: pb_grpc.ColorizerStub, memories: Callable[..., Memory]) -> None:
+    memory = memories(slot_bytes=FRAME_BYTES)
+    memory.put(1, bytes([50]) * FRAME_BYTES)
+    memory.put(2, bytes([60]) * FRAME_BYTES)
+
+    conversation = await converse(
+        stub,
+        [wire.config(shared_memory=offer(memory.fd, slot_bytes=FRAME_BYTES)), frame_in(1, 0), frame_in(2, 1)],
+    )
+    expected = await converse(
+        stub, [wire.config(), wire.frame(0, bytes([50]) * FRAME_BYTES), wire.frame(1, bytes([60]) * FRAME_BYTES)]
+    )
+
+    assert [answer.slot for answer in conversation.frames] == [1, 2]
+    assert [memory.take(slot, FRAME_BYTES // 2) for slot in (1, 2)] == [b"".join(planes) for planes in expected.planes]
+
+
 async def test_frames_may_come_both_ways(stub: pb_grpc.ColorizerStub, memories: Callable[..., Memory]) -> None:
     memory = memories()
     memory.put(0, bytes([50]) * FRAME_BYTES)
@@ -247,7 +264,8 @@ async def test_memory_of_another_user_is_left_alone(
         {"num_slots": 2**32 - 1},
         {"slot_bytes": 0},
         {"slot_bytes": 2**32 - 1},
-        {"slot_bytes": 2 * SLOT_BYTES},
+        {"slot_bytes": FRAME_BYTES - 1},
+        {"slot_bytes": FRAME_BYTES + 4096},
         {"nonce_sha256": b""},
         {"nonce_sha256": NONCE},
     ],
