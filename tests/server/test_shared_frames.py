@@ -16,8 +16,9 @@ from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.slot_file import MAGIC
 from kinema_server.app import running_server
+from kinema_server.errors import SharedMemoryError
 from kinema_server.settings import Settings
-from kinema_server.shared_frames import is_local
+from kinema_server.shared_frames import Offer, is_local, open_offer
 from tests.fakes import FAKE_BUNDLE, FakeEngine
 from tests.server import wire
 from tests.server.wire import HEIGHT, WIDTH, converse
@@ -215,6 +216,18 @@ async def test_what_is_no_memfd_is_left_alone(
     assert conversation.accepted.shared_memory_nonce == b""
     assert len(conversation.frames) == 1
     assert conversation.summary is not None
+
+
+def test_what_is_no_memfd_is_not_even_opened(tmp_path: Path) -> None:
+    fd = not_a_memfd(tmp_path / "file")
+    nonce_sha256 = hashlib.sha256(NONCE).digest()
+
+    with pytest.raises(
+        SharedMemoryError, match="must be a memfd"
+    ):  # its seals, which take opening it, would do as well
+        open_offer(Offer(os.getpid(), fd, NUM_SLOTS, SLOT_BYTES, nonce_sha256))
+
+    os.close(fd)
 
 
 @pytest.mark.parametrize(
