@@ -112,12 +112,15 @@ def open_offer(offer: Offer) -> SharedFrames:
             # O_PATH opens nothing: no device wakes up, no pipe waits.
             found = os.open(f"/proc/{offer.pid:d}/fd/{offer.fd:d}", os.O_PATH)
             stack.callback(os.close, found)
-            _check_file(os.fstat(found), offer)
+            _check_file(os.fstat(found))
+            # Who holds a lease on the file could let others wait for it.
             fd = os.open(f"/proc/self/fd/{found}", os.O_RDWR | os.O_NONBLOCK)
             on_failure = stack.enter_context(contextlib.ExitStack())
             on_failure.callback(os.close, fd)
             if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
                 raise SharedMemoryError("must be sealed against shrinking and growing")
+            if (num_bytes := os.fstat(fd).st_size) < offer.num_bytes:
+                raise SharedMemoryError(f"must have {offer.num_bytes} bytes, got {num_bytes}")
             head = os.pread(fd, len(MAGIC) + NONCE_BYTES, 0)
         except OSError as error:
             raise SharedMemoryError(f"cannot be opened: {error.strerror}") from error
@@ -129,13 +132,11 @@ def open_offer(offer: Offer) -> SharedFrames:
         return SharedFrames(fd, offer, nonce)
 
 
-def _check_file(status: os.stat_result, offer: Offer) -> None:
+def _check_file(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode) or status.st_dev != _device_of_memfds():
         raise SharedMemoryError("must be a memfd")
     if status.st_uid != os.geteuid():
         raise SharedMemoryError("must be this user's")
-    if status.st_size < offer.num_bytes:
-        raise SharedMemoryError(f"must have {offer.num_bytes} bytes, got {status.st_size}")
 
 
 @cache

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -228,6 +229,22 @@ def test_what_is_no_memfd_is_not_even_opened(tmp_path: Path) -> None:
         open_offer(Offer(os.getpid(), fd, NUM_SLOTS, SLOT_BYTES, nonce_sha256))
 
     os.close(fd)
+
+
+def test_a_lease_on_the_memory_is_not_waited_for(memories: Callable[..., Memory]) -> None:
+    memory = memories()
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel's word to who has a lease that is asked for
+    read_only = os.open(f"/proc/self/fd/{memory.fd}", os.O_RDONLY)
+    os.dup2(read_only, memory.fd, inheritable=False)  # nobody may have it open for writing
+    os.close(read_only)
+    fcntl.fcntl(memory.fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    nonce_sha256 = hashlib.sha256(NONCE).digest()
+
+    with pytest.raises(SharedMemoryError, match="Resource temporarily unavailable"):  # in 45 s it could be opened
+        open_offer(Offer(os.getpid(), memory.fd, NUM_SLOTS, SLOT_BYTES, nonce_sha256))
+
+    fcntl.fcntl(memory.fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    signal.signal(signal.SIGIO, before)
 
 
 @pytest.mark.parametrize(
