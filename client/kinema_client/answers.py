@@ -22,6 +22,8 @@ class Accepted:
     saturation: float
     max_frame_rate: float | None = None
     """Frames a second that the server takes at most; None for no limit."""
+    is_memory_shared: bool = False
+    """Whether frames go through memory that this process and the server share."""
 
 
 @dataclass(frozen=True, slots=True)

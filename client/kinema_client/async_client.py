@@ -15,6 +15,7 @@ from kinema_client.choices import PhotoChoices, StreamChoices, VideoChoices
 from kinema_client.client import Client
 from kinema_client.convert import FrameT, ImageFormat
 from kinema_client.security import Tls
+from kinema_client.shared_frames import SharedMemoryChoice
 from kinema_client.stream import ColorStream
 from kinema_client.video import VideoStream
 from kinema_core.frames import ColorFrame, LumaFrame, RgbFrame
@@ -26,10 +27,18 @@ class AsyncClient:
     """Talk to the server at `target`, `host:port`. Use it by `async with`; it connects with the first call."""
 
     def __init__(
-        self, target: str, *, tls: Tls | None = None, api_key: str | None = None, resume_seconds: float = 30.0
+        self,
+        target: str,
+        *,
+        tls: Tls | None = None,
+        api_key: str | None = None,
+        resume_seconds: float = 30.0,
+        shared_memory: SharedMemoryChoice = "auto",
     ) -> None:
         """Note where the server is; arguments and errors are those of Client."""
-        self._client = Client(target, tls=tls, api_key=api_key, resume_seconds=resume_seconds)
+        self._client = Client(
+            target, tls=tls, api_key=api_key, resume_seconds=resume_seconds, shared_memory=shared_memory
+        )
 
     async def __aenter__(self) -> Self:
         self._client.__enter__()

@@ -1,7 +1,7 @@
 """The client of `kinema.v1.Colorizer`."""
 
 from collections.abc import Iterable
-from typing import Any, BinaryIO, Self, TypeVar, Unpack
+from typing import Any, BinaryIO, Self, TypeVar, Unpack, get_args
 
 import grpc
 
@@ -13,6 +13,7 @@ from kinema_client.choices import PhotoChoices, StreamChoices, VideoChoices
 from kinema_client.convert import FrameT
 from kinema_client.errors import ClientError, error_from_rpc
 from kinema_client.security import Tls, credentials_for
+from kinema_client.shared_frames import SharedMemoryChoice, is_offered, is_this_machine
 from kinema_client.stream import ColorStream
 from kinema_client.video import VideoStream
 from kinema_core.ctrl_c import held_ctrl_c
@@ -41,7 +42,13 @@ class Client:
     """
 
     def __init__(
-        self, target: str, *, tls: Tls | None = None, api_key: str | None = None, resume_seconds: float = 30.0
+        self,
+        target: str,
+        *,
+        tls: Tls | None = None,
+        api_key: str | None = None,
+        resume_seconds: float = 30.0,
+        shared_memory: SharedMemoryChoice = "auto",
     ) -> None:
         """Note where the server is.
 
@@ -50,16 +57,22 @@ class Client:
             tls: how to encrypt; None for no encryption.
             api_key: for a server that asks for one; sent on encrypted connections only.
             resume_seconds: how long a stream whose server is being stopped looks for another, before it fails.
+            shared_memory: whether frames go to a server on this machine through memory instead of the connection, which
+                is faster: "auto" where the target says that it is this machine, "on" to try it with any, "off". A
+                server that cannot use it gets them through the connection: `ColorStream.accepted` tells.
 
         Raises:
-            InvalidInputError: no target, a time out of range, a key without encryption, or files for `tls` that cannot
+            InvalidInputError: no target, a value out of range, a key without encryption, or files for `tls` that cannot
                 be read.
         """
         if not target:
             raise InvalidInputError("target", "must be the server's host:port, got nothing")
         if not 0 <= resume_seconds <= MAX_RESUME_SECONDS:
             raise InvalidInputError("resume_seconds", f"must be 0 to {MAX_RESUME_SECONDS}, got {resume_seconds}")
+        if shared_memory not in get_args(SharedMemoryChoice):
+            raise InvalidInputError("shared_memory", f"must be auto, on or off, got {shared_memory!r}")
         self.target = target
+        self._offers_memory = is_offered(shared_memory, target)
         self._resume_seconds = resume_seconds
         self._credentials = credentials_for(tls, api_key)
         self._open_stub: pb_grpc.ColorizerStub | None = None
@@ -171,6 +184,7 @@ class Client:
             self.target,
             self._streams.discard,
             resume_seconds=self._resume_seconds,
+            offers_memory=self._offers_memory,
         )
         self._streams.add(stream)
         return stream
@@ -183,6 +197,6 @@ def _channel_options(target: str) -> list[tuple[str, int | str]]:
     ]
     if target.startswith(("dns:", "ipv4:", "ipv6:")):  # names that may stand for several servers
         options.append(("grpc.lb_policy_name", "round_robin"))
-    if target.startswith(("localhost:", "127.", "[::1]:")):
+    if is_this_machine(target):
         options.append(("grpc.enable_http_proxy", 0))  # gRPC would ask the proxy for this very machine
     return options

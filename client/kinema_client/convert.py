@@ -1,20 +1,24 @@
 """Between the wire and the domain: the only place where the client touches Kinema's protobuf messages."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinema.v1 import colorizer_pb2 as pb
 from kinema_client.answers import Accepted, Model, Summary, Timings, VideoAccepted, VideoSummary
 from kinema_client.choices import PhotoChoices, StreamChoices, VideoChoices
 from kinema_client.errors import ProtocolError
+from kinema_client.shared_frames import SharedFrames
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import ColorFrame, ColorRange, LumaFrame, Matrix, Plane, RgbFrame, chroma_shape
 
 FrameT = TypeVar("FrameT", bound=ColorFrame | RgbFrame)
 
+Buffer: TypeAlias = bytes | NDArray[np.uint8]
 ImageFormat: TypeAlias = Literal["png", "jpeg"]
 
 _IMAGE_FORMATS: Final = {"png": pb.IMAGE_FORMAT_PNG, "jpeg": pb.IMAGE_FORMAT_JPEG}
@@ -38,13 +42,20 @@ class Form(Generic[FrameT]):
     """What comes back for each frame, and how it is read."""
 
     number: pb.OutputForm
-    read: Callable[[pb.ColorFrame, LumaFrame], FrameT]
+    read: Callable[[pb.ColorFrame, LumaFrame, SharedFrames | None], FrameT]
+    """Given what was sent, and the memory of the call, if it has one."""
+    plane_bytes: Callable[[LumaFrame], list[int]]
+    """The length of each plane of an answer to such a frame."""
 
 
 def config_to_proto(
-    first: LumaFrame, form: Form[FrameT], choices: StreamChoices, resume_token: bytes = b""
+    first: LumaFrame,
+    form: Form[FrameT],
+    choices: StreamChoices,
+    resume_token: bytes = b"",
+    memory: SharedFrames | None = None,
 ) -> pb.ColorizeFramesRequest:
-    """Describe a stream of frames like `first`; with a token, one that goes on.
+    """Describe a stream of frames like `first`; with a token, one that goes on; with memory, offer it.
 
     Raises:
         InvalidInputError: a choice does not fit the wire, frames without chroma are to keep their colour, or there is a
@@ -69,6 +80,7 @@ def config_to_proto(
         resume_token=resume_token,
         max_delay_micros=_max_delay_micros(choices),
         max_frame_rate=choices.get("max_frame_rate", 0),
+        shared_memory=_memory_to_proto(memory) if memory else None,
     )
     time_base = first.time_base
     if 0 < time_base.numerator < 2**32 and time_base.denominator < 2**32:  # else it is left out: nothing depends on it
@@ -125,41 +137,63 @@ def video_summary_from_proto(summary: pb.VideoSummary) -> VideoSummary:
     return VideoSummary(num_frames=summary.num_frames, num_left_out=summary.num_left_out)
 
 
-def frame_to_proto(seq: int, frame: LumaFrame, choices: StreamChoices) -> pb.ColorizeFramesRequest:
-    """Translate a frame of a stream with these choices; its chroma goes along only where colour is to be kept."""
+def frame_to_proto(
+    seq: int, frame: LumaFrame, choices: StreamChoices, memory: SharedFrames | None = None
+) -> pb.ColorizeFramesRequest:
+    """Translate a frame of a stream with these choices; its chroma goes along only where colour is to be kept.
+
+    Where there is memory with a free slot, its planes are put there.
+    """
     sample = "u1" if frame.tags.bit_depth == 8 else "<u2"
-    chroma = frame.chroma if choices.get("keep_colour") else None
-    planes = [plane.astype(sample, copy=False).tobytes() for plane in (frame.luma, *(chroma or ()))]
-    return pb.ColorizeFramesRequest(frame=pb.Frame(seq=seq, pts=frame.pts, planes=planes, shot_cut=frame.is_cut))
+    planes = [plane.astype(sample, copy=False) for plane in _planes_to_send(frame, choices)]
+    message = pb.Frame(seq=seq, pts=frame.pts, shot_cut=frame.is_cut)
+    is_whole = frame.chroma is not None or not choices.get("keep_colour")  # of one that is not the server says so
+    slot = memory.put(seq, planes) if memory and is_whole else None
+    if slot is None:
+        message.planes.extend(plane.tobytes() for plane in planes)
+    else:
+        message.slot = slot
+    return pb.ColorizeFramesRequest(frame=message)
 
 
-def color_frame_from_proto(answer: pb.ColorFrame, sent: LumaFrame) -> ColorFrame:
+def most_plane_bytes(first: LumaFrame, form: Form[FrameT], choices: StreamChoices) -> int:
+    """Return how many bytes a frame or an answer has, whichever are more."""
+    return max(sum(plane.nbytes for plane in _planes_to_send(first, choices)), sum(form.plane_bytes(first)))
+
+
+def color_frame_from_proto(answer: pb.ColorFrame, sent: LumaFrame, memory: SharedFrames | None = None) -> ColorFrame:
     """Put the answer's chroma beside the very luma plane that was sent.
 
     Raises:
         ProtocolError: the answer has another shape than the question.
     """
-    bit_depth = sent.tags.bit_depth
-    height, width = chroma_shape(*sent.luma.shape)
-    _check_planes(answer, [height * width * (1 if bit_depth == 8 else 2)] * 2)
-    cb, cr = (_samples(plane, bit_depth).reshape(height, width) for plane in answer.planes)
+    planes = _planes_of(answer, _chroma_plane_bytes(sent), memory)
+    cb, cr = (_samples(plane, sent.tags.bit_depth).reshape(chroma_shape(*sent.luma.shape)) for plane in planes)
     return ColorFrame(sent.luma, cb, cr, sent.pts, sent.time_base, sent.tags, answer.shot_cut)
 
 
-def rgb_frame_from_proto(answer: pb.ColorFrame, sent: LumaFrame) -> RgbFrame:
+def rgb_frame_from_proto(answer: pb.ColorFrame, sent: LumaFrame, memory: SharedFrames | None = None) -> RgbFrame:
     """Translate a frame in sRGB.
 
     Raises:
         ProtocolError: the answer has another shape than the question.
     """
-    height, width = sent.luma.shape
-    _check_planes(answer, [height * width * 3])
-    rgb = np.frombuffer(answer.planes[0], np.uint8).reshape(height, width, 3)
+    (plane,) = _planes_of(answer, _rgb_plane_bytes(sent), memory)
+    rgb = np.frombuffer(plane, np.uint8).reshape(*sent.luma.shape, 3)
     return RgbFrame(rgb, sent.pts, sent.time_base)
 
 
-CHROMA: Final = Form(pb.OUTPUT_FORM_CHROMA, color_frame_from_proto)
-RGB: Final = Form(pb.OUTPUT_FORM_RGB24, rgb_frame_from_proto)
+def _chroma_plane_bytes(sent: LumaFrame) -> list[int]:
+    height, width = chroma_shape(*sent.luma.shape)
+    return [height * width * (1 if sent.tags.bit_depth == 8 else 2)] * 2
+
+
+def _rgb_plane_bytes(sent: LumaFrame) -> list[int]:
+    return [3 * sent.luma.size]
+
+
+CHROMA: Final = Form(pb.OUTPUT_FORM_CHROMA, color_frame_from_proto, _chroma_plane_bytes)
+RGB: Final = Form(pb.OUTPUT_FORM_RGB24, rgb_frame_from_proto, _rgb_plane_bytes)
 
 
 def timings_from_proto(timings: pb.Timings, round_trip_seconds: float) -> Timings:
@@ -173,8 +207,10 @@ def timings_from_proto(timings: pb.Timings, round_trip_seconds: float) -> Timing
     )
 
 
-def accepted_from_proto(accepted: pb.StreamAccepted, asked: pb.StreamConfig) -> Accepted:
-    """Translate what will be used for a stream.
+def accepted_from_proto(
+    accepted: pb.StreamAccepted, asked: pb.StreamConfig, memory: SharedFrames | None = None
+) -> Accepted:
+    """Translate what will be used for a stream that was offered this memory.
 
     Raises:
         ProtocolError: it grants no credit: no frame could ever be sent; or the server passes over what was asked for.
@@ -184,6 +220,8 @@ def accepted_from_proto(accepted: pb.StreamAccepted, asked: pb.StreamConfig) -> 
         raise ProtocolError("the server is too old for deadlines: update it, or leave max_delay_seconds out")
     if accepted.credits < 1:
         raise ProtocolError("the server accepted a stream and granted no credit for frames")
+    # Another nonce is that of other memory, which happens to have the same number at the server: not to be used.
+    is_memory_shared = memory is not None and accepted.shared_memory_nonce == memory.nonce
     return Accepted(
         model=accepted.model,
         model_version=accepted.model_version,
@@ -195,6 +233,7 @@ def accepted_from_proto(accepted: pb.StreamAccepted, asked: pb.StreamConfig) -> 
         smoothing=accepted.smoothing,
         saturation=accepted.saturation,
         max_frame_rate=accepted.max_frame_rate or None,
+        is_memory_shared=is_memory_shared,
     )
 
 
@@ -269,12 +308,35 @@ def _max_delay_micros(choices: StreamChoices) -> int:
     return round(max_delay * 1e6)
 
 
+def _planes_to_send(frame: LumaFrame, choices: StreamChoices) -> tuple[Plane, ...]:
+    return frame.luma, *((frame.chroma or ()) if choices.get("keep_colour") else ())
+
+
+def _memory_to_proto(memory: SharedFrames) -> pb.SharedMemory:
+    return pb.SharedMemory(
+        pid=os.getpid(),
+        fd=memory.fd,
+        num_slots=memory.num_slots,
+        slot_bytes=memory.slot_bytes,
+        nonce_sha256=memory.nonce_sha256,
+    )
+
+
+def _planes_of(answer: pb.ColorFrame, expected: list[int], memory: SharedFrames | None) -> Sequence[Buffer]:
+    if not answer.HasField("slot"):
+        _check_planes(answer, expected)
+        return answer.planes
+    if memory is None or answer.planes or memory.slot_of(answer.seq) != answer.slot:
+        raise ProtocolError(f"frame {answer.seq} came back in slot {answer.slot}, where it was not sent")
+    return memory.read(answer.slot, expected)
+
+
 def _check_planes(answer: pb.ColorFrame, expected: list[int]) -> None:
     if (found := [len(plane) for plane in answer.planes]) != expected:
         raise ProtocolError(f"frame {answer.seq} came back with planes of {found} bytes, where {expected} belong")
 
 
-def _samples(plane: bytes, bit_depth: int) -> Plane:
+def _samples(plane: Buffer, bit_depth: int) -> Plane:
     if bit_depth == 8:
         return np.frombuffer(plane, np.uint8)
     return np.frombuffer(plane, "<u2").astype(np.uint16, copy=False)

@@ -22,6 +22,7 @@ from kinema_client.answers import Accepted, Summary, Timings
 from kinema_client.choices import StreamChoices
 from kinema_client.convert import FrameT
 from kinema_client.errors import (
+    ClientError,
     ProtocolError,
     ServerBusyError,
     ServerDrainingError,
@@ -29,6 +30,7 @@ from kinema_client.errors import (
     error_from_rpc,
 )
 from kinema_client.outbox import Outbox, Sent
+from kinema_client.shared_frames import SharedFrames
 from kinema_core.ctrl_c import held_ctrl_c
 from kinema_core.errors import InvalidInputError
 from kinema_core.frames import LumaFrame
@@ -59,6 +61,7 @@ class ColorStream(Generic[FrameT]):
         on_close: Callable[["ColorStream[Any]"], None],
         *,
         resume_seconds: float,
+        offers_memory: bool = False,
     ) -> None:
         self.accepted: Accepted | None = None
         """What the server that has the stream really uses; None before the first frame came back."""
@@ -93,6 +96,9 @@ class ColorStream(Generic[FrameT]):
         self._done = Summary(num_frames=0, num_cuts=0)
         """What the calls did that are over."""
         self._closing = threading.Event()
+        self._offers_memory = offers_memory
+        self._memory: SharedFrames | None = None
+        """The present call's, offered or in use: another call's server could still write into an older one."""
 
     def __iter__(self) -> Generator[FrameT, None, None]:
         """Yield the frames; leaving the loop closes the stream. Raises what `read` raises."""
@@ -121,6 +127,7 @@ class ColorStream(Generic[FrameT]):
         finally:
             if frame is None:
                 self.close()
+                self._let_go_of_memory()  # of a call that was opened while another thread closed the stream
         return frame
 
     def close(self) -> None:
@@ -134,6 +141,7 @@ class ColorStream(Generic[FrameT]):
             if self._responses is not None:
                 self._responses.cancel()
             self._outbox.wait_until_left()
+            self._let_go_of_memory()
         self._on_close(self)
 
     def __enter__(self) -> Self:
@@ -211,8 +219,11 @@ class ColorStream(Generic[FrameT]):
 
     def _open(self) -> None:
         assert self._first is not None
-        config = convert.config_to_proto(self._first, self._form, self._choices, self._token)
-        requests = self._requests(config, self._outbox.begin_call())
+        self._let_go_of_memory()
+        if self._offers_memory:
+            self._memory = SharedFrames.create(convert.most_plane_bytes(self._first, self._form, self._choices))
+        config = convert.config_to_proto(self._first, self._form, self._choices, self._token, self._memory)
+        requests = self._requests(config, self._outbox.begin_call(), self._memory)
         with held_ctrl_c():
             self._responses = self._stub.ColorizeFrames(requests)
             if self.is_closed:  # meanwhile, by another thread
@@ -221,7 +232,9 @@ class ColorStream(Generic[FrameT]):
         response = self._receive()
         if response.WhichOneof("message") != "accepted":
             raise ProtocolError("the server answered a stream's config with something else than accepted")
-        self.accepted = convert.accepted_from_proto(response.accepted, config.config)
+        self.accepted = convert.accepted_from_proto(response.accepted, config.config, self._memory)
+        if not self.accepted.is_memory_shared:
+            self._let_go_of_memory()
         if response.accepted.resumed:
             self.num_resumed += 1
         elif self._num_answered:
@@ -229,11 +242,14 @@ class ColorStream(Generic[FrameT]):
             logger.warning("smoothing_begins_anew", extra={"target": self._target, "frame": self._num_answered})
         self._outbox.grant(self.accepted.credits)
 
-    def _requests(self, config: pb.ColorizeFramesRequest, call: int) -> Iterator[pb.ColorizeFramesRequest]:
-        """Yield what is to be sent in a call; iterated on a thread of gRPC's."""
+    def _requests(
+        self, config: pb.ColorizeFramesRequest, call: int, memory: SharedFrames | None
+    ) -> Iterator[pb.ColorizeFramesRequest]:
+        """Yield what is to be sent in a call, to which this memory was offered; iterated on a thread of gRPC's."""
         yield config
         for sent in self._outbox.frames_for(call):
-            yield convert.frame_to_proto(sent.seq, sent.frame, self._choices)
+            is_shared = memory is not None and self._memory is memory
+            yield convert.frame_to_proto(sent.seq, sent.frame, self._choices, memory if is_shared else None)
 
     def _receive(self) -> pb.ColorizeFramesResponse:
         with held_ctrl_c(self._responses.cancel):
@@ -242,8 +258,15 @@ class ColorStream(Generic[FrameT]):
             raise ProtocolError("the server ended a stream without a summary")
         return response
 
+    def _let_go_of_memory(self) -> None:
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
+
     def _pass_over(self, late: pb.Late) -> None:
         sent = self._next_sent(late.seq)
+        if self._memory is not None:
+            self._memory.release(late.seq)
         if "on_late" not in self._choices:
             raise ProtocolError(f"the server gave frame {late.seq} up as too late, though no deadline was set")
         self._choices["on_late"](sent.frame)
@@ -256,11 +279,20 @@ class ColorStream(Generic[FrameT]):
         self._num_answered += 1
         return sent
 
-    def _take(self, answer: pb.ColorFrame) -> FrameT:
+    def _take(self, answer: pb.ColorFrame) -> FrameT | None:
         sent = self._next_sent(answer.seq)
         self.timings = convert.timings_from_proto(answer.timings, time.perf_counter() - sent.time)
         self.is_cut = answer.shot_cut
-        return self._form.read(answer, sent.frame)
+        memory = self._memory
+        try:
+            return self._form.read(answer, sent.frame, memory)
+        except OSError as error:
+            if self.is_closed:  # meanwhile, by another thread
+                return None
+            raise ClientError(f"the memory shared with the server cannot be read: {error}") from error
+        finally:
+            if memory is not None:
+                memory.release(answer.seq)
 
     def _leave(self, draining: pb.Draining) -> None:
         """Take from a server that is being stopped what another needs."""

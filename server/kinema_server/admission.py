@@ -9,6 +9,7 @@ from kinema_core.bundle import Manifest
 from kinema_core.errors import InvalidInputError
 from kinema_core.pipeline import working_shape
 from kinema_server.access import caller
+from kinema_server.errors import BusyError
 from kinema_server.ledger import Ledger
 from kinema_server.settings import Settings
 from kinema_server.stream import StreamSpec
@@ -89,6 +90,20 @@ class Admission:
             self._memory.taken(
                 terms.memory_bytes, self.max_memory_bytes, "the memory that this server has for streams is taken"
             ),
+        ):
+            yield
+
+    @contextlib.contextmanager
+    def admitted_besides(self, terms: Terms, memory_bytes: int) -> Iterator[None]:
+        """Take memory for a stream beyond what it was admitted with, until it ends.
+
+        Raises:
+            BusyError: there is not so much left, or one stream may not have so much.
+        """
+        if terms.memory_bytes + memory_bytes > self._max_stream_memory_bytes:
+            raise BusyError("the memory that one stream may have is taken")
+        with self._memory.taken(
+            memory_bytes, self.max_memory_bytes, "the memory that this server has for streams is taken"
         ):
             yield
 

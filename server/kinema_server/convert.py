@@ -3,12 +3,13 @@
 What comes in is checked here, before anything is allocated for it; what passes is trusted inside.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinema.v1 import colorizer_pb2 as pb
 from kinema_core.bundle import Bundle
@@ -21,6 +22,7 @@ from kinema_core.media.encoders import DEFAULT_CODEC
 from kinema_core.pipeline import Options
 from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_server.photos import ImageFormat, PhotoRequest
+from kinema_server.shared_frames import Offer, SharedFrames
 from kinema_server.stream import (
     Answer,
     LateAnswer,
@@ -36,6 +38,7 @@ from kinema_server.videos import MAX_CHUNK_BYTES, Done, Event, Progress, VideoRe
 
 NumberT = TypeVar("NumberT", bound=int)
 T = TypeVar("T")
+Buffer: TypeAlias = bytes | NDArray[np.uint8]
 
 _STEERING = {"warmth", "desaturate_blacks", "desaturate_highlights", "reference", "keep_colour"}
 """Options that the wire has in a message of their own."""
@@ -99,6 +102,8 @@ class Conversation:
         self._last_seq: int | None = None
         self.resume_token = b""
         """As the config has it."""
+        self.offer: Offer | None = None
+        """The memory that the config offers."""
 
     async def config(self) -> StreamSpec:
         """Take the first message."""
@@ -106,14 +111,15 @@ class Conversation:
         if request is None or not request.HasField("config"):
             raise InvalidInputError("config", "must be the first message of a stream, and is missing")
         self.resume_token = request.config.resume_token
+        self.offer = _offer_from_proto(request.config)
         return spec_from_proto(request.config, max_pixels=self._max_pixels)
 
     def resume_behind(self, seq: int | None) -> None:
         """Take frames behind that one only: it was answered by another server."""
         self.last_answered_seq = self._last_seq = seq
 
-    async def frames(self, spec: StreamSpec) -> AsyncGenerator[SentFrame, None]:
-        """Take the frames."""
+    async def frames(self, spec: StreamSpec, memory: SharedFrames | None = None) -> AsyncGenerator[SentFrame, None]:
+        """Take the frames, from messages or from memory."""
         async for request in self._requests:
             if request.HasField("config"):
                 raise InvalidInputError("config", "must be sent once; to change it, open another stream")
@@ -121,7 +127,7 @@ class Conversation:
                 raise InvalidInputError(
                     "message", "must hold a frame, and is empty or of a kind this server does not know"
                 )
-            sent = frame_from_proto(request.frame, spec)
+            sent = frame_from_proto(request.frame, spec, memory)
             if self._last_seq is not None and sent.seq <= self._last_seq:
                 raise FrameOrderError(
                     "frame.seq", f"must rise from frame to frame, got {sent.seq} after {self._last_seq}"
@@ -166,33 +172,28 @@ def spec_from_proto(config: pb.StreamConfig, *, max_pixels: int) -> StreamSpec:
     )
 
 
-def frame_from_proto(frame: pb.Frame, spec: StreamSpec) -> SentFrame:
-    """Check and translate a frame; its picture is a view of the message's bytes.
+def frame_from_proto(frame: pb.Frame, spec: StreamSpec, memory: SharedFrames | None = None) -> SentFrame:
+    """Check and translate a frame; its picture is a view of the message's bytes, or of a copy of those in memory.
 
     Raises:
         InvalidInputError: names the field.
     """
     expected = spec.pixel_format.plane_bytes(spec.height, spec.width)
-    layout = f"{spec.pixel_format.value} of {spec.width}x{spec.height}"
-    if len(frame.planes) != len(expected):
-        raise InvalidInputError(
-            "frame.planes", f"must be {len(expected)} for {layout}, got {len(frame.planes)} in frame {frame.seq}"
-        )
-    for index, (plane, num_bytes) in enumerate(zip(frame.planes, expected, strict=True)):
-        if len(plane) != num_bytes:
-            raise InvalidInputError(
-                f"frame.planes[{index}]",
-                f"must be {num_bytes} bytes for {layout}, got {len(plane)} in frame {frame.seq}",
-            )
+    planes: Sequence[Buffer]
+    if frame.HasField("slot"):
+        planes = _planes_from_slot(frame, expected, memory)
+    else:
+        _check_planes(frame, expected, spec)
+        planes = frame.planes
     picture: Plane
     chroma: tuple[Plane, Plane] | None = None
     if spec.pixel_format is PixelFormat.RGB24:
-        picture = np.frombuffer(frame.planes[0], np.uint8).reshape(spec.height, spec.width, 3)
+        picture = np.frombuffer(planes[0], np.uint8).reshape(spec.height, spec.width, 3)
     else:
-        picture = _plane_from_bytes(frame.planes[0], (spec.height, spec.width), spec.pixel_format)
+        picture = _plane_from_bytes(planes[0], (spec.height, spec.width), spec.pixel_format)
         if spec.options.keep_colour:
             shape = chroma_shape(spec.height, spec.width)
-            cb, cr = (_plane_from_bytes(plane, shape, spec.pixel_format) for plane in frame.planes[1:])
+            cb, cr = (_plane_from_bytes(plane, shape, spec.pixel_format) for plane in planes[1:])
             chroma = cb, cr
     return SentFrame(frame.seq, frame.pts, picture, frame.shot_cut if frame.HasField("shot_cut") else None, chroma)
 
@@ -268,7 +269,12 @@ def event_to_proto(event: Event, bundle: Bundle, engine: Engine) -> pb.ColorizeV
 
 
 def accepted_to_proto(
-    stream: Stream, bundle: Bundle, max_frame_rate: float | None, *, is_resumed: bool = False
+    stream: Stream,
+    bundle: Bundle,
+    max_frame_rate: float | None,
+    *,
+    is_resumed: bool = False,
+    memory: SharedFrames | None = None,
 ) -> pb.ColorizeFramesResponse:
     """Say what will really be used for a stream."""
     spec, engine = stream.spec, stream.scheduler.engine
@@ -291,30 +297,51 @@ def accepted_to_proto(
             resumed=is_resumed,
             max_delay_micros=round((spec.max_delay_seconds or 0) * 1e6),
             max_frame_rate=max_frame_rate or 0,
+            shared_memory_nonce=memory.nonce if memory else b"",
         )
     )
 
 
-def answer_to_proto(answer: Answer | LateAnswer, form: OutputForm) -> pb.ColorizeFramesResponse:
-    """Translate a frame in colour, or one that was too late."""
+def answer_to_proto(
+    answer: Answer | LateAnswer, form: OutputForm, memory: SharedFrames | None = None
+) -> pb.ColorizeFramesResponse:
+    """Translate a frame in colour, or one that was too late; where the frame came in a slot, that is free again."""
     if isinstance(answer, LateAnswer):
+        if memory is not None:
+            memory.release(answer.seq)
         return pb.ColorizeFramesResponse(late=pb.Late(seq=answer.seq, pts=answer.pts))
     frame = answer.frame
     if isinstance(frame, RgbFrame):
-        planes = [frame.rgb.tobytes()]
+        planes: list[NDArray[Any]] = [frame.rgb]
     else:
-        planes = [_plane_to_bytes(plane) for plane in (frame.cb, frame.cr)]
+        planes = [_samples_of(plane) for plane in (frame.cb, frame.cr)]
         if form is OutputForm.YUV420:
-            planes.insert(0, _plane_to_bytes(frame.luma))
+            planes.insert(0, _samples_of(frame.luma))
+    slot = None if memory is None else _write_answer(answer.seq, planes, memory)
     return pb.ColorizeFramesResponse(
         frame=pb.ColorFrame(
             seq=answer.seq,
             pts=frame.pts,
-            planes=planes,
+            planes=[plane.tobytes() for plane in planes] if slot is None else [],
+            slot=slot,
             shot_cut=answer.is_cut,
             timings=_timings_to_proto(answer.seconds),
         )
     )
+
+
+def _write_answer(seq: int, planes: Sequence[NDArray[Any]], memory: SharedFrames) -> int | None:
+    """Put an answer where its frame lay; None where that cannot be, and the message has to hold it."""
+    slot = memory.slot_of(seq)
+    if slot is None:
+        return None
+    try:
+        memory.write(slot, planes)
+    except OSError:  # the client sealed it, or the machine has no memory left
+        return None
+    finally:
+        memory.release(seq)
+    return slot
 
 
 def summary_to_proto(tally: Tally) -> pb.ColorizeFramesResponse:
@@ -430,6 +457,13 @@ def _time_base_from_proto(config: pb.StreamConfig) -> Fraction:
     return Fraction(time_base.numerator, time_base.denominator)
 
 
+def _offer_from_proto(config: pb.StreamConfig) -> Offer | None:
+    if not config.HasField("shared_memory"):
+        return None
+    memory = config.shared_memory
+    return Offer(memory.pid, memory.fd, memory.num_slots, memory.slot_bytes, memory.nonce_sha256)
+
+
 def _max_frame_rate_from_proto(config: pb.StreamConfig) -> float | None:
     if config.max_frame_rate == 0:
         return None
@@ -449,14 +483,49 @@ def _timings_to_proto(seconds: StageSeconds) -> pb.Timings:
     )
 
 
-def _plane_from_bytes(samples: bytes, shape: tuple[int, int], pixel_format: PixelFormat) -> Plane:
+def _planes_from_slot(frame: pb.Frame, expected: Sequence[int], memory: SharedFrames | None) -> list[Buffer]:
+    """Copy a frame out of its slot, once: what the client does to it afterwards is not seen.
+
+    As the parsing of a message with planes, this is done on the event loop.
+    """
+    if memory is None:
+        raise InvalidInputError("frame.slot", f"no memory was accepted: send planes, in frame {frame.seq}")
+    if frame.planes:
+        raise InvalidInputError("frame.slot", f"stands in place of planes: send one or the other, in frame {frame.seq}")
+    if not memory.hold(frame.seq, frame.slot):
+        raise InvalidInputError(
+            "frame.slot",
+            f"must be 0 to {memory.num_slots - 1} and not be that of a frame without an answer, got {frame.slot} in"
+            f" frame {frame.seq}",
+        )
+    try:
+        return list(memory.read(frame.slot, expected))
+    except OSError as error:
+        raise InvalidInputError("frame.slot", f"cannot be read: {error}, in frame {frame.seq}") from error
+
+
+def _check_planes(frame: pb.Frame, expected: Sequence[int], spec: StreamSpec) -> None:
+    layout = f"{spec.pixel_format.value} of {spec.width}x{spec.height}"
+    if len(frame.planes) != len(expected):
+        raise InvalidInputError(
+            "frame.planes", f"must be {len(expected)} for {layout}, got {len(frame.planes)} in frame {frame.seq}"
+        )
+    for index, (plane, num_bytes) in enumerate(zip(frame.planes, expected, strict=True)):
+        if len(plane) != num_bytes:
+            raise InvalidInputError(
+                f"frame.planes[{index}]",
+                f"must be {num_bytes} bytes for {layout}, got {len(plane)} in frame {frame.seq}",
+            )
+
+
+def _plane_from_bytes(samples: Buffer, shape: tuple[int, int], pixel_format: PixelFormat) -> Plane:
     if pixel_format.bit_depth == 8:
         return np.frombuffer(samples, np.uint8).reshape(shape)
     return np.frombuffer(samples, "<u2").astype(np.uint16, copy=False).reshape(shape)
 
 
-def _plane_to_bytes(plane: Plane) -> bytes:
-    return plane.astype("<u2" if plane.itemsize == 2 else "u1", copy=False).tobytes()
+def _samples_of(plane: Plane) -> NDArray[Any]:
+    return plane.astype("<u2" if plane.itemsize == 2 else "u1", copy=False)
 
 
 def _known(field: str, number: NumberT, known: Mapping[NumberT, T]) -> T:

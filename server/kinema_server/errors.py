@@ -9,6 +9,7 @@ KinemaError (kinema_core.errors)
     ├── UnauthenticatedError the call came without a key that is known
     ├── ForbiddenError       the key does not allow the method
     ├── LateError            a picture's turn came after its deadline; never reaches the wire
+    ├── SharedMemoryError    memory that a client offers cannot be used; never reaches the wire
     └── StartError           the server cannot start; never reaches the wire
 """
 
@@ -54,6 +55,10 @@ class ForbiddenError(ServerError):
 
 class LateError(ServerError):
     """A picture's turn came after its deadline."""
+
+
+class SharedMemoryError(ServerError):
+    """Memory that a client offers cannot be used."""
 
 
 class StartError(ServerError):

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 import grpc
@@ -17,7 +18,7 @@ from kinema_core.errors import InvalidInputError
 from kinema_server import convert
 from kinema_server.aborting import abort
 from kinema_server.access import Quotas
-from kinema_server.admission import Admission
+from kinema_server.admission import Admission, Terms
 from kinema_server.drain import Drain
 from kinema_server.errors import UnknownModelError, error_to_status, is_servers_fault
 from kinema_server.lane_engine import LaneEngine
@@ -28,7 +29,8 @@ from kinema_server.request_ids import begin_request
 from kinema_server.resume_tokens import FIELD, ResumePoint, ResumeTokens
 from kinema_server.scheduler import Lane, Scheduler
 from kinema_server.settings import Settings
-from kinema_server.stream import Stream
+from kinema_server.shared_frames import Offer, SharedFrames, is_local, opened
+from kinema_server.stream import Stream, StreamSpec
 from kinema_server.videos import Event, Handover, Upload, VideoRequest, abandoned, colorize_video
 from kinema_server.watches import Watch, Watches
 
@@ -75,14 +77,17 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                 self._admission.admitted(terms),
                 self._scheduler.lane(terms.num_credits) as lane,
                 self._watches.stream(spec.height, spec.width, lane) as watch,
+                self._shared_frames(conversation.offer, spec, terms, context.peer()) as memory,
             ):
                 stream = Stream(spec, self._bundle.manifest, self._scheduler, lane, watch.tally, watch.smoothed)
                 is_resumed = await self._resume(stream, conversation)
                 await context.write(
-                    convert.accepted_to_proto(stream, self._bundle, terms.max_frame_rate, is_resumed=is_resumed)
+                    convert.accepted_to_proto(
+                        stream, self._bundle, terms.max_frame_rate, is_resumed=is_resumed, memory=memory
+                    )
                 )
                 async with (
-                    contextlib.aclosing(conversation.frames(spec)) as sent,
+                    contextlib.aclosing(conversation.frames(spec, memory)) as sent,
                     contextlib.aclosing(paced(sent, terms.max_frame_rate, burst=terms.num_credits)) as in_time,
                     contextlib.aclosing(drainable.frames(in_time)) as frames,
                     contextlib.aclosing(stream.colorize(frames)) as answers,
@@ -90,7 +95,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                     async for answer in answers:
                         with watch.sending(answer):
                             response = await self._scheduler.run_frame(
-                                convert.answer_to_proto, answer, spec.output_form
+                                convert.answer_to_proto, answer, spec.output_form, memory
                             )
                             await context.write(response)
                         conversation.last_answered_seq = answer.seq
@@ -100,6 +105,13 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                     self._metrics.streams_drained.inc()
                 else:
                     await context.write(convert.summary_to_proto(watch.tally))
+
+    def _shared_frames(
+        self, offer: Offer | None, spec: StreamSpec, terms: Terms, peer: str
+    ) -> AbstractContextManager[SharedFrames | None]:
+        if offer is None or not self._settings.shared_memory or not is_local(peer):
+            return contextlib.nullcontext()
+        return opened(offer, spec, self._admission.admitted_besides(terms, offer.num_bytes))
 
     async def _resume(self, stream: Stream, conversation: convert.Conversation) -> bool:
         """Take a stream on from where another server left it; False where it begins here."""

@@ -71,6 +71,8 @@ class Settings:
     """What all streams together can hold, as estimated; the next is refused. None for no limit."""
     max_stream_memory_bytes: int = 1 << 30
     """What one stream can hold, as estimated; one of large frames gets fewer credits for it."""
+    shared_memory: bool = True
+    """Whether clients on this machine, run by the same user, may hand over frames in memory; see `shared_frames`."""
     grace_seconds: float = 10.0
     """How long running streams may go on after the server was told to stop."""
 
@@ -158,6 +160,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "max_pixels_per_second": ("KINEMA_MAX_PIXELS_PER_SECOND", int),
     "max_memory_bytes": ("KINEMA_MAX_MEMORY_BYTES", int),
     "max_stream_memory_bytes": ("KINEMA_MAX_STREAM_MEMORY_BYTES", int),
+    "shared_memory": ("KINEMA_SHARED_MEMORY", lambda text: bool(int(text))),  # 1 or 0
     "grace_seconds": ("KINEMA_GRACE_SECONDS", float),
 }
 

@@ -40,10 +40,11 @@ def _fixed_bytes(spec: StreamSpec, working_shape: tuple[int, int]) -> int:
     received = sum(spec.pixel_format.plane_bytes(spec.height, spec.width))
     state = _STATE_BYTES_PER_WORKING_PIXEL * working_shape[0] * working_shape[1]
     finishing = (_FINISH_BYTES_PER_PIXEL_RGB if is_rgb else _FINISH_BYTES_PER_PIXEL) * num_pixels
-    return _FIXED_BYTES + _MESSAGES_READ * received + _ANSWERS_SENT * _answer_bytes(spec) + state + finishing
+    return _FIXED_BYTES + _MESSAGES_READ * received + _ANSWERS_SENT * answer_bytes(spec) + state + finishing
 
 
-def _answer_bytes(spec: StreamSpec) -> int:
+def answer_bytes(spec: StreamSpec) -> int:
+    """Return how many bytes the planes of an answer have."""
     num_pixels = spec.height * spec.width
     if spec.output_form is OutputForm.RGB24:
         return 3 * num_pixels

@@ -82,6 +82,7 @@ def test_a_stream_tells_what_is_used_where_the_time_goes_and_how_it_ended(kinema
         working_size=(24, 40),
         smoothing=0.5,
         saturation=1.0,
+        is_memory_shared=True,
     )
     assert stream.summary == Summary(num_frames=3, num_cuts=num_cuts)
 

@@ -38,6 +38,7 @@ VARIABLES = {
     "KINEMA_MAX_PIXELS_PER_SECOND": "15",
     "KINEMA_MAX_MEMORY_BYTES": "16",
     "KINEMA_MAX_STREAM_MEMORY_BYTES": "17",
+    "KINEMA_SHARED_MEMORY": "0",
     "KINEMA_GRACE_SECONDS": "8.5",
 }
 
@@ -67,6 +68,7 @@ def test_the_environment_sets_everything() -> None:
         max_pixels_per_second=15,
         max_memory_bytes=16,
         max_stream_memory_bytes=17,
+        shared_memory=False,
         grace_seconds=8.5,
     )
 

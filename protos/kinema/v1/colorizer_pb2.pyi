@@ -119,7 +119,7 @@ class ColorizeFramesRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., frame: _Optional[_Union[Frame, _Mapping]] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size", "steering", "resume_token", "max_delay_micros", "max_frame_rate")
+    __slots__ = ("size", "pixel_format", "color_tags", "time_base", "model", "output_form", "smoothing", "saturation", "working_size", "steering", "resume_token", "max_delay_micros", "max_frame_rate", "shared_memory")
     SIZE_FIELD_NUMBER: _ClassVar[int]
     PIXEL_FORMAT_FIELD_NUMBER: _ClassVar[int]
     COLOR_TAGS_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +133,7 @@ class StreamConfig(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
     MAX_DELAY_MICROS_FIELD_NUMBER: _ClassVar[int]
     MAX_FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
+    SHARED_MEMORY_FIELD_NUMBER: _ClassVar[int]
     size: Size
     pixel_format: PixelFormat
     color_tags: ColorTags
@@ -146,7 +147,22 @@ class StreamConfig(_message.Message):
     resume_token: bytes
     max_delay_micros: int
     max_frame_rate: float
-    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resume_token: _Optional[bytes] = ..., max_delay_micros: _Optional[int] = ..., max_frame_rate: _Optional[float] = ...) -> None: ...
+    shared_memory: SharedMemory
+    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., pixel_format: _Optional[_Union[PixelFormat, str]] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., time_base: _Optional[_Union[Rational, _Mapping]] = ..., model: _Optional[str] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., working_size: _Optional[int] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resume_token: _Optional[bytes] = ..., max_delay_micros: _Optional[int] = ..., max_frame_rate: _Optional[float] = ..., shared_memory: _Optional[_Union[SharedMemory, _Mapping]] = ...) -> None: ...
+
+class SharedMemory(_message.Message):
+    __slots__ = ("pid", "fd", "num_slots", "slot_bytes", "nonce_sha256")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    FD_FIELD_NUMBER: _ClassVar[int]
+    NUM_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SLOT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NONCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    fd: int
+    num_slots: int
+    slot_bytes: int
+    nonce_sha256: bytes
+    def __init__(self, pid: _Optional[int] = ..., fd: _Optional[int] = ..., num_slots: _Optional[int] = ..., slot_bytes: _Optional[int] = ..., nonce_sha256: _Optional[bytes] = ...) -> None: ...
 
 class Steering(_message.Message):
     __slots__ = ("warmth", "desaturate_blacks", "desaturate_highlights", "reference", "keep_colour")
@@ -177,16 +193,18 @@ class ColourStatistics(_message.Message):
     def __init__(self, mean_a: _Optional[float] = ..., mean_b: _Optional[float] = ..., variance_a: _Optional[float] = ..., variance_b: _Optional[float] = ..., covariance: _Optional[float] = ...) -> None: ...
 
 class Frame(_message.Message):
-    __slots__ = ("seq", "pts", "planes", "shot_cut")
+    __slots__ = ("seq", "pts", "planes", "shot_cut", "slot")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     PTS_FIELD_NUMBER: _ClassVar[int]
     PLANES_FIELD_NUMBER: _ClassVar[int]
     SHOT_CUT_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
     seq: int
     pts: int
     planes: _containers.RepeatedScalarFieldContainer[bytes]
     shot_cut: bool
-    def __init__(self, seq: _Optional[int] = ..., pts: _Optional[int] = ..., planes: _Optional[_Iterable[bytes]] = ..., shot_cut: _Optional[bool] = ...) -> None: ...
+    slot: int
+    def __init__(self, seq: _Optional[int] = ..., pts: _Optional[int] = ..., planes: _Optional[_Iterable[bytes]] = ..., shot_cut: _Optional[bool] = ..., slot: _Optional[int] = ...) -> None: ...
 
 class ColorizeFramesResponse(_message.Message):
     __slots__ = ("accepted", "frame", "summary", "draining", "late")
@@ -203,7 +221,7 @@ class ColorizeFramesResponse(_message.Message):
     def __init__(self, accepted: _Optional[_Union[StreamAccepted, _Mapping]] = ..., frame: _Optional[_Union[ColorFrame, _Mapping]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ..., late: _Optional[_Union[Late, _Mapping]] = ...) -> None: ...
 
 class StreamAccepted(_message.Message):
-    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags", "steering", "resumed", "max_delay_micros", "max_frame_rate")
+    __slots__ = ("model", "model_version", "model_digest", "engine", "precision", "credits", "output_form", "working_size", "smoothing", "saturation", "color_tags", "steering", "resumed", "max_delay_micros", "max_frame_rate", "shared_memory_nonce")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -219,6 +237,7 @@ class StreamAccepted(_message.Message):
     RESUMED_FIELD_NUMBER: _ClassVar[int]
     MAX_DELAY_MICROS_FIELD_NUMBER: _ClassVar[int]
     MAX_FRAME_RATE_FIELD_NUMBER: _ClassVar[int]
+    SHARED_MEMORY_NONCE_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     model_digest: str
@@ -234,21 +253,24 @@ class StreamAccepted(_message.Message):
     resumed: bool
     max_delay_micros: int
     max_frame_rate: float
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resumed: _Optional[bool] = ..., max_delay_micros: _Optional[int] = ..., max_frame_rate: _Optional[float] = ...) -> None: ...
+    shared_memory_nonce: bytes
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., model_digest: _Optional[str] = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., credits: _Optional[int] = ..., output_form: _Optional[_Union[OutputForm, str]] = ..., working_size: _Optional[_Union[Size, _Mapping]] = ..., smoothing: _Optional[float] = ..., saturation: _Optional[float] = ..., color_tags: _Optional[_Union[ColorTags, _Mapping]] = ..., steering: _Optional[_Union[Steering, _Mapping]] = ..., resumed: _Optional[bool] = ..., max_delay_micros: _Optional[int] = ..., max_frame_rate: _Optional[float] = ..., shared_memory_nonce: _Optional[bytes] = ...) -> None: ...
 
 class ColorFrame(_message.Message):
-    __slots__ = ("seq", "pts", "planes", "shot_cut", "timings")
+    __slots__ = ("seq", "pts", "planes", "shot_cut", "timings", "slot")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     PTS_FIELD_NUMBER: _ClassVar[int]
     PLANES_FIELD_NUMBER: _ClassVar[int]
     SHOT_CUT_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
     seq: int
     pts: int
     planes: _containers.RepeatedScalarFieldContainer[bytes]
     shot_cut: bool
     timings: Timings
-    def __init__(self, seq: _Optional[int] = ..., pts: _Optional[int] = ..., planes: _Optional[_Iterable[bytes]] = ..., shot_cut: _Optional[bool] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+    slot: int
+    def __init__(self, seq: _Optional[int] = ..., pts: _Optional[int] = ..., planes: _Optional[_Iterable[bytes]] = ..., shot_cut: _Optional[bool] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., slot: _Optional[int] = ...) -> None: ...
 
 class Late(_message.Message):
     __slots__ = ("seq", "pts")
