@@ -2,8 +2,10 @@
 
 import io
 import logging
+import os
 import subprocess
 import sys
+import threading
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -359,6 +361,19 @@ def test_a_matroska_film_without_its_last_bytes_is_cut_short(tmp_path: Path) -> 
     for source in (path, io.BytesIO(whole[:-1])):
         with FilmReader(source) as reader, pytest.raises(MediaError, match="the container promises more"):
             list(reader)
+
+
+def test_a_named_pipe_is_read_from_its_beginning(tmp_path: Path) -> None:
+    make_film(tmp_path / "film.mkv", pts=[40 * number for number in range(4)])
+    pipe = tmp_path / "pipe.mkv"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes((tmp_path / "film.mkv").read_bytes()))
+    writer.start()
+
+    with FilmReader(pipe) as reader:
+        assert len(list(reader)) == 4
+
+    writer.join()
 
 
 CUT_SHORT = pytest.mark.parametrize(

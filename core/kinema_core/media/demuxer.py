@@ -291,8 +291,11 @@ class Demuxer:
 def _read_start(file: str | BinaryIO | None) -> bytes:
     """Read the first bytes of a URL of the `file` protocol, or an open file, which is wound back; none if it cannot."""
     if isinstance(file, str):
-        with suppress(OSError, ValueError), Path(file.removeprefix("file:")).open("rb") as opened:  # FFmpeg says why
-            return opened.read(_START_BYTES)
+        path = Path(file.removeprefix("file:"))
+        with suppress(OSError, ValueError):  # FFmpeg says why
+            if path.is_file():  # what is read of a named pipe is gone
+                with path.open("rb") as opened:
+                    return opened.read(_START_BYTES)
         return b""
     if file is None:
         return b""
