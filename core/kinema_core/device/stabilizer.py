@@ -7,9 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from kinema_core.device.sampling import sample
-from kinema_core.errors import InvalidInputError
-from kinema_core.temporal.motion import MotionFinder, Seen, picture_for_flow, see
-from kinema_core.temporal.stabilizer import GAIN_MEMORY, LONGEST_MEMORY, MAX_GAIN
+from kinema_core.temporal.motion import MotionFinder, Seen, see
+from kinema_core.temporal.stabilizer import GAIN_MEMORY, LONGEST_MEMORY, MAX_GAIN, read_left
 from kinema_core.temporal.state import StateReader, Value
 
 F32 = NDArray[np.float32]
@@ -91,20 +90,9 @@ class DeviceStabilizer:
         Raises:
             InvalidInputError: it is not such a state, or of another strength or size.
         """
-        if state.number(f"{prefix}memory") != self._memory:
-            raise InvalidInputError("state", "is of another strength of smoothing")
-        energies = [state.number(f"{prefix}{name}") for name in ("given", "averaged")]
-        left = None
-        if state.has(f"{prefix}ab"):
-            picture_shape = picture_for_flow(np.zeros(shape, np.float32)).shape
-            ab = state.array(f"{prefix}ab", np.float32, (*ab_shape, 2)).transpose(2, 0, 1)
-            left = _State(
-                Seen(
-                    state.array(f"{prefix}picture", np.uint8, picture_shape),
-                    state.array(f"{prefix}lightness", np.float32, ab_shape),
-                ),
-                torch.from_numpy(np.ascontiguousarray(ab)).to(self._device),
-                torch.from_numpy(state.array(f"{prefix}num_averaged", np.float32, ab_shape)).to(self._device),
-            )
-        self._state = left
-        self._energies = torch.tensor(energies, dtype=torch.float64, device=self._device)
+        given, averaged, left = read_left(state, self._memory, shape, ab_shape, prefix)
+        self._state = None
+        if left is not None:
+            ab = torch.from_numpy(np.ascontiguousarray(left.ab.transpose(2, 0, 1))).to(self._device)
+            self._state = _State(left.seen, ab, torch.from_numpy(left.num_averaged).to(self._device))
+        self._energies = torch.tensor([given, averaged], dtype=torch.float64, device=self._device)

@@ -25,7 +25,7 @@ MAX_GAIN: Final = 1.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _State:
+class Left:
     """What one frame leaves to the next."""
 
     seen: Seen
@@ -42,7 +42,7 @@ class Stabilizer:
         """Choose a strength of 0 (every frame for itself) to 1."""
         self._memory = LONGEST_MEMORY**strength
         self._motion = MotionFinder()
-        self._state: _State | None = None
+        self._state: Left | None = None
         self._given = self._averaged = 0.0
         """Energies of ab, from the model and averaged, summed over the shot, older frames fading."""
 
@@ -67,12 +67,12 @@ class Stabilizer:
         height, width = ab.shape[:2]
         seen = see(lightness, (height, width))
         if is_cut or self._state is None:
-            self._state = _State(seen, ab, np.ones((height, width), np.float32))
+            self._state = Left(seen, ab, np.ones((height, width), np.float32))
             return ab
         carried_ab, num_carried = self._carry(self._state, seen)
         num_averaged: F32 = np.minimum(num_carried + 1, np.float32(self._memory))
         averaged: F32 = carried_ab + (ab - carried_ab) / num_averaged[..., None]
-        self._state = _State(seen, averaged, num_averaged)
+        self._state = Left(seen, averaged, num_averaged)
         return averaged
 
     @property
@@ -107,23 +107,9 @@ class Stabilizer:
         Raises:
             InvalidInputError: it is not such a state, or of another strength or size.
         """
-        if state.number(f"{prefix}memory") != self._memory:
-            raise InvalidInputError("state", "is of another strength of smoothing")
-        given, averaged = state.number(f"{prefix}given"), state.number(f"{prefix}averaged")
-        left = None
-        if state.has(f"{prefix}ab"):
-            picture_shape = picture_for_flow(np.zeros(shape, np.float32)).shape
-            left = _State(
-                Seen(
-                    state.array(f"{prefix}picture", np.uint8, picture_shape),
-                    state.array(f"{prefix}lightness", np.float32, ab_shape),
-                ),
-                state.array(f"{prefix}ab", np.float32, (*ab_shape, 2)),
-                state.array(f"{prefix}num_averaged", np.float32, ab_shape),
-            )
-        self._state, self._given, self._averaged = left, given, averaged
+        self._given, self._averaged, self._state = read_left(state, self._memory, shape, ab_shape, prefix)
 
-    def _carry(self, state: _State, seen: Seen) -> tuple[F32, F32]:
+    def _carry(self, state: Left, seen: Seen) -> tuple[F32, F32]:
         """Move the state along the motion and weigh down the history where the pictures disagree."""
         motion = self._motion.find(state.seen, seen)
         planes = np.dstack((state.ab, state.num_averaged))
@@ -134,3 +120,28 @@ class Stabilizer:
 def restoring_gain(given: float, averaged: float) -> np.float32:
     """Return the factor, 1 to MAX_GAIN, that gives averaged ab the energy (sum of squares) of those of the model."""
     return np.float32(min(max(np.sqrt((given + 1e-6) / (averaged + 1e-6)), 1.0), MAX_GAIN))
+
+
+def read_left(
+    state: StateReader, memory: float, shape: tuple[int, int], ab_shape: tuple[int, int], prefix: str
+) -> tuple[float, float, Left | None]:
+    """Read what `Stabilizer.snapshot` gave: the two energies of ab, and what the last frame left, if there was one.
+
+    Raises:
+        InvalidInputError: it is not such a state, or of another `memory` or size.
+    """
+    if state.number(f"{prefix}memory") != memory:
+        raise InvalidInputError("state", "is of another strength of smoothing")
+    given, averaged = state.number(f"{prefix}given"), state.number(f"{prefix}averaged")
+    left = None
+    if state.has(f"{prefix}ab"):
+        picture_shape = picture_for_flow(np.zeros(shape, np.float32)).shape
+        left = Left(
+            Seen(
+                state.array(f"{prefix}picture", np.uint8, picture_shape),
+                state.array(f"{prefix}lightness", np.float32, ab_shape),
+            ),
+            state.array(f"{prefix}ab", np.float32, (*ab_shape, 2)),
+            state.array(f"{prefix}num_averaged", np.float32, ab_shape),
+        )
+    return given, averaged, left
