@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from kinema_core.errors import DamagedPictureError, InvalidInputError, MediaError
+from kinema_core.errors import DamagedPictureError, InvalidInputError, MediaError, OutOfMemoryError
 from kinema_core.media.ebml import promised_size
 from kinema_core.media.ffmpeg_errors import ffmpeg_errors
 
@@ -80,6 +80,8 @@ class Demuxer:
                 self.container = av.open(
                     source, mode="r", format=file_format, options=options or {}, metadata_errors="replace"
                 )
+        except OutOfMemoryError as err:  # a damaged index may ask for more than FFmpeg ever allocates
+            raise MediaError(f"{name} cannot be opened as a film: it asks for too much memory; {advice}") from err
         except ValueError as err:  # a name with a NUL
             raise MediaError(f"{name!r} cannot be opened as a film: {err}; {_FILM_ADVICE}") from err
         try:
