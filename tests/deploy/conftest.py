@@ -1,20 +1,14 @@
 """Tools that are not on PyPI: where they are missing, their tests are left out in a line that says how to get them."""
 
-import shutil
-
 import pytest
 
 from tests.deploy import manifests
+from tests.programs import needed
 
 
 @pytest.fixture
 def promtool() -> str:
-    path = shutil.which("promtool")
-    if path is None:
-        pytest.skip(
-            "LEFT OUT for want of promtool: syntax and unit tests of the alerts (Debian: apt-get install prometheus)"
-        )
-    return path
+    return needed("promtool", "syntax and unit tests of the alerts", "deploy/promtool.sh on Debian")
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """What is in `deploy/`, as tests read it."""
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.programs import find
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -48,9 +49,9 @@ def environment(manifest: Manifest) -> dict[str, str]:
 
 def kustomize() -> list[str] | None:
     """Return the command that builds a kustomization, if there is one here."""
-    if path := shutil.which("kustomize"):
+    if path := find("kustomize"):
         return [path, "build"]
-    if path := shutil.which("kubectl"):
+    if path := find("kubectl"):
         return [path, "kustomize"]
     return None
 

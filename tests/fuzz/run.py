@@ -1,7 +1,8 @@
-"""Fuzz one target with atheris (`pip install atheris`): `python tests/fuzz/run.py TARGET [-max_total_time=600 ...]`.
+"""Fuzz one target with atheris: `python tests/fuzz/run.py TARGET [FOLDER] [-max_total_time=600 ...]`.
 
-Options behind the target are libFuzzer's. What it finds goes to `tests/fuzz/found/TARGET/` by hand, and is a test from
-then on.
+Options are libFuzzer's. FOLDER keeps what reached new code: `tests/fuzz/corpus/TARGET` to let the repository have it
+(-merge=1 FOLDER leaves out what adds nothing). What it finds goes to `tests/fuzz/found/TARGET/` by hand, and is a test
+from then on.
 """
 
 import sys
@@ -12,7 +13,7 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 with atheris.instrument_imports():
-    from tests.fuzz.corpus import seeds_of
+    from tests.fuzz.seeds import kept_for, made_for
     from tests.fuzz.targets import TARGETS
 
 
@@ -22,7 +23,7 @@ def main() -> None:
         sys.exit(f"name a target, one of {', '.join(TARGETS)}; got {' '.join(sys.argv[1:]) or 'nothing'}")
     name = sys.argv[1]
     with tempfile.TemporaryDirectory() as corpus:
-        for number, seed in enumerate(seeds_of(name)):
+        for number, seed in enumerate([*made_for(name), *kept_for(name)]):
             (Path(corpus) / str(number)).write_bytes(seed)
         atheris.Setup([sys.argv[0], *sys.argv[2:], corpus], TARGETS[name])
         atheris.Fuzz()

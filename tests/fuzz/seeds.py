@@ -1,24 +1,36 @@
-"""Good input to begin from, made by PyAV, OpenCV and protobuf; and input that once did harm, in `found/TARGET/`."""
+"""Input to begin from: good one, made by PyAV, OpenCV and protobuf; what long runs of the fuzzer have kept, in
+`corpus/TARGET/`; and what once did harm, in `found/TARGET/`.
+"""
 
 import tempfile
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from google.protobuf.message import Message
 
 from kinema.v1 import colorizer_pb2 as pb
+from kinema_core.frames import LumaFrame
+from kinema_core.pipeline import colorize_frames
 from tests.core.films import make_film
+from tests.fakes import FakeEngine
+from tests.fuzz.targets import SHAPE, new_colorizer
 from tests.server.wire import config, frame
 
-FOUND = Path(__file__).parent / "found"
+HERE = Path(__file__).parent
 
 
-def seeds_of(target: str) -> list[bytes]:
-    """Return good input for a target, and what was found with it."""
-    found = [path.read_bytes() for path in sorted((FOUND / target).glob("*"))]
-    return _MAKERS[target]() + found
+def made_for(target: str) -> list[bytes]:
+    """Make good input for a target."""
+    return _MAKERS[target]()
+
+
+def kept_for(target: str) -> list[bytes]:
+    """Return what the repository keeps for a target."""
+    return [path.read_bytes() for folder in ("corpus", "found") for path in sorted((HERE / folder / target).glob("*"))]
 
 
 def _streams() -> list[bytes]:
@@ -31,11 +43,42 @@ def _streams() -> list[bytes]:
         model="fake",
     )
     tenbit = config(pixel_format=pb.PIXEL_FORMAT_GRAY10LE, output_form=pb.OUTPUT_FORM_YUV420)
-    streams = ([full, frame(0), frame(1, pts=40)], [tenbit, frame(0, bytes(2 * 18 * 32))])
+    steered = config(steering=pb.Steering(warmth=0.5, reference=pb.ColourStatistics(mean_a=3, variance_a=20)))
+    shared = config(shared_memory=pb.SharedMemory(pid=1, fd=3, num_slots=2, slot_bytes=576, nonce_sha256=bytes(32)))
+    in_slot = pb.ColorizeFramesRequest(frame=pb.Frame(seq=1, slot=0))
     return [
-        b"".join(len(data).to_bytes(2, "big") + data for data in (message.SerializeToString() for message in stream))
-        for stream in streams
+        joined([full, frame(0), frame(1, pts=40)]),
+        joined([tenbit, frame(0, bytes(2 * 18 * 32))]),
+        joined([steered, frame(0)]),
+        joined([shared, in_slot]),
     ]
+
+
+def joined(messages: Sequence[Message]) -> bytes:
+    """Put messages one behind the other, each behind its length, as `targets.split` takes them apart."""
+    return b"".join(len(data).to_bytes(2, "big") + data for data in (each.SerializeToString() for each in messages))
+
+
+def _film_requests() -> list[bytes]:
+    config = pb.VideoConfig(
+        model="fake", smoothing=0.5, saturation=1.0, codec=pb.VIDEO_CODEC_FFV1, crf=9, deinterlace=pb.DEINTERLACE_ON
+    )
+    messages = [pb.ColorizeVideoRequest(config=config), *(pb.ColorizeVideoRequest(chunk=bytes(n)) for n in (5, 500))]
+    return [joined(messages)]
+
+
+def _states() -> list[bytes]:
+    states = []
+    for smoothing in (0.0, 0.5):
+        colorizer = new_colorizer(smoothing)
+        list(colorize_frames(_frames(6), colorizer, FakeEngine()))
+        states.append(colorizer.export_state())
+    return states
+
+
+def _frames(count: int) -> list[LumaFrame]:
+    texture = np.random.default_rng(0).integers(30, 220, SHAPE).astype(np.uint8)
+    return [LumaFrame(np.roll(texture, n, axis=1), n, Fraction(1, 25)) for n in range(count)]
 
 
 def _image_requests() -> list[bytes]:
@@ -71,6 +114,8 @@ def _keys() -> list[bytes]:
 
 _MAKERS = {
     "stream_of_frames": _streams,
+    "film_request": _film_requests,
+    "state_of_stream": _states,
     "image_request": _image_requests,
     "photograph": _photographs,
     "film": _films,

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -25,12 +24,12 @@ from kinema_server.scheduler import Scheduler
 from kinema_server.settings import Settings
 from kinema_server.watches import StreamRow
 from tests.fakes import FAKE_BUNDLE, FakeEngine
+from tests.programs import needed
 from tests.server.waiting import until
 from tests.server.wire import HEIGHT, WIDTH, config, converse, frame
 
 CREDITS = 3
 GUIDE = Path(__file__).parents[2] / "docs" / "operations.md"
-PROMTOOL = shutil.which("promtool")
 
 
 @pytest.fixture
@@ -254,13 +253,13 @@ async def test_the_guide_for_operators_names_every_metric_and_no_other(server: R
     assert told == names
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: apt-get install prometheus)")
 async def test_promtool_finds_nothing_to_complain_of(server: RunningServer, stub: pb_grpc.ColorizerStub) -> None:
+    promtool = needed("promtool", "what it says of the metrics", "deploy/promtool.sh on Debian")
     await converse(stub, [config(), *(frame(seq) for seq in range(9))])
     text = generate_latest(server.metrics.registry)
 
     checked = await asyncio.to_thread(
-        subprocess.run, [PROMTOOL or "", "check", "metrics"], input=text, capture_output=True, check=False
+        subprocess.run, [promtool, "check", "metrics"], input=text, capture_output=True, check=False
     )
 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
