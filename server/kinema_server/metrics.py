@@ -1,10 +1,13 @@
 """Every metric of the server. docs/operations.md says what each is for."""
 
+import contextlib
 import importlib.metadata
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
@@ -16,9 +19,12 @@ from kinema_server.admission import Admission
 from kinema_server.scheduler import Scheduler, Wait
 from kinema_server.stream import StageSeconds
 
+T = TypeVar("T")
+
 FRAME_STAGES = ("preprocess", "temporal", "compose", "send")
 ENGINE_STAGES = ("queue", "batch_wait", "engine")
 OUTCOMES = ("colorized", "late", "dropped", "failed", "left_out")
+OFFER_OUTCOMES = ("used", "declined")
 
 # Where the buckets lie was measured: benchmarks/latencies.py, with its numbers in benchmarks/RESULTS.md.
 STAGE_SECONDS_BUCKETS = (
@@ -38,88 +44,14 @@ class Metrics:
 
     def __init__(self, bundle: Bundle, engine: Engine, passed_over: Mapping[str, str] | None = None) -> None:
         """Make them all; `passed_over` tells why not, by the name of each engine that was tried before `engine`."""
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        self.calls = Counter(
-            "kinema_calls_total", "Calls that have ended, by gRPC status code.", ["method", "code"], registry=registry
-        )
-        self.refused_keys = Counter(
-            "kinema_refused_keys_total",
-            "Calls that were refused for their key: none was given, nobody's, or one that does not allow the method.",
-            ["reason"],
-            registry=registry,
-        )
-        for reason in Refusal:
-            self.refused_keys.labels(reason.value)
-        self.frames = Counter(
-            "kinema_frames_total",
-            "Frames of streams and films: colorized; late for the client's deadline, and not computed; dropped because"
-            " the client left; failed with their stream; left out of a film because they were damaged.",
-            ["outcome"],
-            registry=registry,
-        )
-        for outcome in OUTCOMES:
-            self.frames.labels(outcome)
-        self.streams_drained = Counter(
-            "kinema_streams_drained_total", "Streams that were sent on to another server.", registry=registry
-        )
-        self.streams_resumed = Counter(
-            "kinema_streams_resumed_total", "Streams that were taken over from another server.", registry=registry
-        )
-        self.resume_tokens_refused = Counter(
-            "kinema_resume_tokens_refused_total",
-            "Resume tokens that could not be used, so that their streams began anew.",
-            registry=registry,
-        )
-        self.frames_wasted = Counter(
-            "kinema_frames_wasted_total",
-            "Frames of streams that went to the engine and whose answer nobody got: of those dropped and failed.",
-            registry=registry,
-        )
-        self.scene_cuts = Counter(
-            "kinema_scene_cuts_total", "Shots that began behind the first of a stream or film.", registry=registry
-        )
-        self.stage_seconds = Histogram(
-            "kinema_stage_seconds",
-            "Seconds in each stage. Queue (the wait for a turn), batch_wait (for others to join) and engine (its whole"
-            " batch's run): every picture, of photographs and films too; the other stages: frames of streams.",
-            ["stage"],
-            buckets=STAGE_SECONDS_BUCKETS,
-            registry=registry,
-        )
-        self._by_stage = {stage: self.stage_seconds.labels(stage) for stage in (*FRAME_STAGES, *ENGINE_STAGES)}
-        self.frame_seconds = Histogram(
-            "kinema_frame_seconds",
-            "Seconds from taking in a frame of a stream to having sent its answer.",
-            buckets=FRAME_SECONDS_BUCKETS,
-            registry=registry,
-        )
-        self.photo_seconds = Histogram(
-            "kinema_photo_seconds",
-            "Seconds of a photograph that was answered, its wait for other photographs included.",
-            buckets=PHOTO_SECONDS_BUCKETS,
-            registry=registry,
-        )
-        self.batch_pictures = Histogram(
-            "kinema_batch_pictures", "Pictures in one run of the engine.", buckets=BATCH_BUCKETS, registry=registry
-        )
-        self.engine_failures = Counter(
-            "kinema_engine_failures_total", "Runs of the engine that failed.", registry=registry
-        )
-        self.colourfulness = Histogram(
-            "kinema_colourfulness",
-            "Colourfulness (Hasler and Suesstrunk's M3, 0 is grey) of every eighth frame with contrast, before the"
-            " saturation that a client chose.",
-            buckets=COLOURFULNESS_BUCKETS,
-            registry=registry,
-        )
-        self.flicker = Histogram(
-            "kinema_flicker_delta_ab",
-            "Root of the mean squared change of (a, b), in Lab units, from frame to frame along the motion within a"
-            " shot; of every eighth frame.",
-            buckets=FLICKER_BUCKETS,
-            registry=registry,
-        )
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._declare_calls()
+        self._declare_frames()
+        self._declare_streams()
+        self._declare_seconds()
+        self._declare_engine_runs()
+        self._declare_quality()
         self._describe(bundle, engine)
         self._note_passed_over(passed_over or {})
         self._note_memory_limit()
@@ -149,6 +81,14 @@ class Metrics:
     def refused(self, refusal: Refusal) -> None:
         """Count a call that was refused for its key."""
         self.refused_keys.labels(refusal.value).inc()
+
+    @contextlib.contextmanager
+    def sharing(self, offer: AbstractContextManager[T | None]) -> Iterator[T | None]:
+        """Count what became of an offer of memory, which is None where it was declined, and the stream that uses it."""
+        with offer as memory:
+            self.shared_memory_offers.labels("declined" if memory is None else "used").inc()
+            with contextlib.nullcontext() if memory is None else self.streams_sharing_memory.track_inprogress():
+                yield memory
 
     def observe_photo(self, seconds: float) -> None:
         """Count a photograph that was answered."""
@@ -206,6 +146,114 @@ class Metrics:
             "When the server's certificate ends; missing where there is none.",
             registry=self.registry,
         ).set_function(lambda: not_after().timestamp())
+
+    def _declare_calls(self) -> None:
+        self.calls = Counter(
+            "kinema_calls_total",
+            "Calls that have ended, by gRPC status code.",
+            ["method", "code"],
+            registry=self.registry,
+        )
+        self.refused_keys = Counter(
+            "kinema_refused_keys_total",
+            "Calls that were refused for their key: none was given, nobody's, or one that does not allow the method.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in Refusal:
+            self.refused_keys.labels(reason.value)
+
+    def _declare_frames(self) -> None:
+        self.frames = Counter(
+            "kinema_frames_total",
+            "Frames of streams and films: colorized; late for the client's deadline, and not computed; dropped because"
+            " the client left; failed with their stream; left out of a film because they were damaged.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in OUTCOMES:
+            self.frames.labels(outcome)
+        self.frames_wasted = Counter(
+            "kinema_frames_wasted_total",
+            "Frames of streams that went to the engine and whose answer nobody got: of those dropped and failed.",
+            registry=self.registry,
+        )
+
+    def _declare_streams(self) -> None:
+        self.streams_drained = Counter(
+            "kinema_streams_drained_total", "Streams that were sent on to another server.", registry=self.registry
+        )
+        self.streams_resumed = Counter(
+            "kinema_streams_resumed_total", "Streams that were taken over from another server.", registry=self.registry
+        )
+        self.resume_tokens_refused = Counter(
+            "kinema_resume_tokens_refused_total",
+            "Resume tokens that could not be used, so that their streams began anew.",
+            registry=self.registry,
+        )
+        self.streams_sharing_memory = Gauge(
+            "kinema_streams_sharing_memory",
+            "Streams that are open and whose frames go through memory shared with their client.",
+            registry=self.registry,
+        )
+        self.shared_memory_offers = Counter(
+            "kinema_shared_memory_offers_total",
+            "Streams whose client offered memory for frames: it is used, or it was declined, for reasons in the log.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in OFFER_OUTCOMES:
+            self.shared_memory_offers.labels(outcome)
+
+    def _declare_seconds(self) -> None:
+        self.stage_seconds = Histogram(
+            "kinema_stage_seconds",
+            "Seconds in each stage. Queue (the wait for a turn), batch_wait (for others to join) and engine (its whole"
+            " batch's run): every picture, of photographs and films too; the other stages: frames of streams.",
+            ["stage"],
+            buckets=STAGE_SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+        self._by_stage = {stage: self.stage_seconds.labels(stage) for stage in (*FRAME_STAGES, *ENGINE_STAGES)}
+        self.frame_seconds = Histogram(
+            "kinema_frame_seconds",
+            "Seconds from taking in a frame of a stream to having sent its answer.",
+            buckets=FRAME_SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+        self.photo_seconds = Histogram(
+            "kinema_photo_seconds",
+            "Seconds of a photograph that was answered, its wait for other photographs included.",
+            buckets=PHOTO_SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+
+    def _declare_engine_runs(self) -> None:
+        self.batch_pictures = Histogram(
+            "kinema_batch_pictures", "Pictures in one run of the engine.", buckets=BATCH_BUCKETS, registry=self.registry
+        )
+        self.engine_failures = Counter(
+            "kinema_engine_failures_total", "Runs of the engine that failed.", registry=self.registry
+        )
+
+    def _declare_quality(self) -> None:
+        self.scene_cuts = Counter(
+            "kinema_scene_cuts_total", "Shots that began behind the first of a stream or film.", registry=self.registry
+        )
+        self.colourfulness = Histogram(
+            "kinema_colourfulness",
+            "Colourfulness (Hasler and Suesstrunk's M3, 0 is grey) of every eighth frame with contrast, before the"
+            " saturation that a client chose.",
+            buckets=COLOURFULNESS_BUCKETS,
+            registry=self.registry,
+        )
+        self.flicker = Histogram(
+            "kinema_flicker_delta_ab",
+            "Root of the mean squared change of (a, b), in Lab units, from frame to frame along the motion within a"
+            " shot; of every eighth frame.",
+            buckets=FLICKER_BUCKETS,
+            registry=self.registry,
+        )
 
     def _describe(self, bundle: Bundle, engine: Engine) -> None:
         manifest = bundle.manifest

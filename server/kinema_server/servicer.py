@@ -109,9 +109,11 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
     def _shared_frames(
         self, offer: Offer | None, spec: StreamSpec, terms: Terms, peer: str
     ) -> AbstractContextManager[SharedFrames | None]:
-        if offer is None or not self._settings.shared_memory or not is_local(peer):
+        if offer is None:
             return contextlib.nullcontext()
-        return opened(offer, spec, self._admission.admitted_besides(terms, offer.num_bytes))
+        if not self._settings.shared_memory or not is_local(peer):
+            return self._metrics.sharing(contextlib.nullcontext())
+        return self._metrics.sharing(opened(offer, spec, self._admission.admitted_besides(terms, offer.num_bytes)))
 
     async def _resume(self, stream: Stream, conversation: convert.Conversation) -> bool:
         """Take a stream on from where another server left it; False where it begins here."""

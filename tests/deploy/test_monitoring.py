@@ -80,6 +80,19 @@ async def test_every_metric_of_kinema_is_on_the_dashboard(names: set[str]) -> No
     assert not {family for family in families if family not in text}
 
 
+def test_no_panel_of_the_dashboard_lies_on_another_and_each_has_a_number_of_its_own() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len(set(cells)) == len(cells)
+
+
 async def test_every_rule_and_autoscaler_asks_for_metrics_that_exist(names: set[str]) -> None:
     for rule in rules():
         assert not unknown(rule["expr"], names), rule

@@ -16,12 +16,13 @@ import pytest
 from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.slot_file import MAGIC
-from kinema_server.app import running_server
+from kinema_server.app import RunningServer, running_server
 from kinema_server.errors import SharedMemoryError
 from kinema_server.settings import Settings
 from kinema_server.shared_frames import Offer, is_local, open_offer
 from tests.fakes import FAKE_BUNDLE, FakeEngine
 from tests.server import wire
+from tests.server.waiting import until
 from tests.server.wire import HEIGHT, WIDTH, converse
 
 NONCE = bytes(range(16))
@@ -466,6 +467,29 @@ async def test_a_server_may_be_told_not_to(engine: FakeEngine, memories: Callabl
 
     assert conversation.accepted.shared_memory_nonce == b""
     assert len(conversation.frames) == 1
+
+
+async def test_streams_that_share_memory_are_counted_and_so_are_offers_by_what_became_of_them(
+    server: RunningServer, stub: pb_grpc.ColorizerStub, engine: FakeEngine, memories: Callable[..., Memory]
+) -> None:
+    def counted() -> tuple[float | None, ...]:
+        sample = server.metrics.registry.get_sample_value
+        offers = [sample("kinema_shared_memory_offers_total", {"outcome": it}) for it in ("used", "declined")]
+        return sample("kinema_streams_sharing_memory"), *offers
+
+    memory = memories()
+    engine.gate.clear()
+    sharing = asyncio.create_task(converse(stub, [wire.config(shared_memory=offer(memory.fd)), frame_in(0)]))
+    await until(lambda: counted() == (1, 1, 0))
+    plain = asyncio.create_task(converse(stub, [wire.config(), wire.frame(0)]))
+    other = asyncio.create_task(
+        converse(stub, [wire.config(shared_memory=offer(memory.fd, num_slots=0)), wire.frame(0)])
+    )
+    await until(lambda: counted() == (1, 1, 1))
+    engine.gate.set()
+    await asyncio.gather(sharing, plain, other)
+
+    assert counted() == (0, 1, 1)
 
 
 @pytest.mark.parametrize("limit", [None, 3 << 20])
