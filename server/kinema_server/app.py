@@ -14,7 +14,6 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
-from grpc_reflection.v1alpha import reflection
 
 from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
@@ -30,6 +29,7 @@ from kinema_server.errors import StartError
 from kinema_server.keys import KeyRing
 from kinema_server.metrics import Metrics
 from kinema_server.operator_pages import operator_pages
+from kinema_server.reflection import add_reflection
 from kinema_server.resume_tokens import ResumeTokens, Secrets
 from kinema_server.scheduler import Scheduler
 from kinema_server.servicer import ColorizerServicer
@@ -108,13 +108,17 @@ async def running_server(
 
         keys = [AccessControl(KeyRing(settings.api_keys), metrics.refused)] if settings.api_keys is not None else []
         traces = stack.enter_context(traced(settings.tracing))
-        server = grpc.aio.server(options=_server_options(settings), interceptors=[*traces, *keys])
+        server = grpc.aio.server(
+            options=_server_options(settings),
+            interceptors=[*traces, *keys],
+            maximum_concurrent_rpcs=settings.max_calls,
+        )
         pb_grpc.add_ColorizerServicer_to_server(
             ColorizerServicer(settings, bundle, scheduler, metrics, watches, drain, tokens), server
         )
         healths = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healths, server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        add_reflection((SERVICE, health.SERVICE_NAME), server)
         certificate = Certificate(settings.tls_files) if settings.tls_files is not None else None
         if certificate is not None:
             metrics.watch_certificate(certificate.not_after)
@@ -180,6 +184,9 @@ def _warm_up(engine: Engine, bundle: Bundle) -> None:
 def _server_options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.keepalive_time_ms", round(settings.keepalive_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", round(min(settings.keepalive_seconds, 20) * 1000)),
+        ("grpc.http2.ping_timeout_ms", round(min(settings.keepalive_seconds, 20) * 1000)),  # 1.85 goes by this one
         ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a port shared with a stranger
     ]
 

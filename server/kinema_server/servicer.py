@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AbstractContextManager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from grpc_status import rpc_status
@@ -36,6 +36,7 @@ from kinema_server.watches import Watch, Watches
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
@@ -69,7 +70,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         """Answer each frame of a stream, in order."""
         conversation = convert.Conversation(request_iterator, max_pixels=self._settings.max_frame_pixels)
         async with self._call("ColorizeFrames", context, conversation), self._drain.stream() as drainable:
-            spec = await drainable.before_drain(conversation.config())
+            spec = await drainable.before_drain(self._soon("config", conversation.config()))
             self._check_model("config.model", spec.model)
             terms = self._admission.terms(spec)
             with (
@@ -137,7 +138,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
     ) -> None:
         """Answer a film with a film."""
         async with self._call("ColorizeVideo", context):
-            request = await convert.video_from_proto(request_iterator)
+            request = await self._soon("config", convert.video_from_proto(request_iterator))
             self._check_model("config.model", request.model)
             with self._quotas.stream(), self._scheduler.lane(1) as lane, self._watches.film() as watch:
                 async with contextlib.aclosing(self._video_events(request, request_iterator, lane, watch)) as events:
@@ -179,7 +180,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
 
     async def _receive_video(self, requests: AsyncIterator[pb.ColorizeVideoRequest], upload: Upload) -> None:
         try:
-            async for request in requests:
+            while (request := await self._soon("chunk", anext(requests, None))) is not None:
                 await self._scheduler.run_frame(upload.append, convert.chunk_from_proto(request))
         except Exception as error:  # noqa: BLE001 - raised where the film is read
             upload.fail(error)
@@ -210,6 +211,17 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         """Name the models."""
         async with self._call("ListModels", context):
             return convert.models_to_proto([self._bundle])
+
+    async def _soon(self, field: str, coming: Awaitable[T]) -> T:
+        """Wait for what a client is to send, but not for ever: it holds a place meanwhile."""
+        seconds = self._settings.max_silence_seconds
+        try:
+            async with asyncio.timeout(seconds) as waiting:
+                return await coming
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            raise InvalidInputError(field, f"must come within {seconds:g} s, and did not") from None
 
     def _check_model(self, field: str, name: str) -> None:
         known = self._bundle.manifest.name

@@ -73,6 +73,12 @@ class Settings:
     """What one stream can hold, as estimated; one of large frames gets fewer credits for it."""
     shared_memory: bool = True
     """Whether clients on this machine, run by the same user, may hand over frames in memory; see `shared_frames`."""
+    max_silence_seconds: float = 120.0
+    """How long a call may keep the server waiting for its config, or a film for its next bytes; then it is refused.
+    A stream of frames may rest between frames for however long."""
+    keepalive_seconds: float = 60.0
+    """How long a connection may be silent before the server asks whether the client is still there; as long again, at
+    most 20 s, and it is not."""
     grace_seconds: float = 10.0
     """How long running streams may go on after the server was told to stop."""
 
@@ -99,6 +105,8 @@ class Settings:
         if self.max_memory_bytes is not None:
             _check_range("max_memory_bytes", self.max_memory_bytes, 1, 1 << 50)
         _check_range("max_stream_memory_bytes", self.max_stream_memory_bytes, 1, 1 << 50)
+        _check_range("max_silence_seconds", self.max_silence_seconds, 0.1, 86400)
+        _check_range("keepalive_seconds", self.keepalive_seconds, 1, 86400)
         _check_range("grace_seconds", self.grace_seconds, 0, 3600)
         _check_choice("log_format", self.log_format, LOG_FORMATS)
         _check_choice("engine", self.engine, ENGINE_NAMES)
@@ -110,6 +118,11 @@ class Settings:
         if self.tls_certificate is None or self.tls_key is None:
             return None
         return TlsFiles(self.tls_certificate, self.tls_key, self.tls_client_ca)
+
+    @property
+    def max_calls(self) -> int:
+        """Calls of any kind at a time, those too that have not said yet what they want."""
+        return 2 * self.max_streams + 100
 
     @property
     def max_message_bytes(self) -> int:
@@ -161,6 +174,8 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "max_memory_bytes": ("KINEMA_MAX_MEMORY_BYTES", int),
     "max_stream_memory_bytes": ("KINEMA_MAX_STREAM_MEMORY_BYTES", int),
     "shared_memory": ("KINEMA_SHARED_MEMORY", lambda text: bool(int(text))),  # 1 or 0
+    "max_silence_seconds": ("KINEMA_MAX_SILENCE_SECONDS", float),
+    "keepalive_seconds": ("KINEMA_KEEPALIVE_SECONDS", float),
     "grace_seconds": ("KINEMA_GRACE_SECONDS", float),
 }
 

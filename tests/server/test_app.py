@@ -12,11 +12,7 @@ import cv2
 import grpc
 import numpy as np
 import pytest
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from numpy.typing import NDArray
 from prometheus_client import generate_latest
 
@@ -88,32 +84,6 @@ async def test_health_says_serving_for_the_server_and_the_service(channel: grpc.
     for service in ("", "kinema.v1.Colorizer"):
         answer = await asyncio.to_thread(health.Check, health_pb2.HealthCheckRequest(service=service))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
-
-
-async def test_reflection_names_the_service(channel: grpc.Channel) -> None:
-    reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
-    question = reflection_pb2.ServerReflectionRequest(list_services="")
-
-    (answer,) = await asyncio.to_thread(lambda: list(reflection.ServerReflectionInfo(iter([question]))))
-
-    names = {service.name for service in answer.list_services_response.service}
-    assert {"kinema.v1.Colorizer", "grpc.health.v1.Health"} <= names
-
-
-async def test_a_method_can_be_called_by_what_reflection_tells_alone(channel: grpc.Channel) -> None:
-    def call() -> Any:
-        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-        method = pool.FindServiceByName("kinema.v1.Colorizer").FindMethodByName("ListModels")
-        ask = channel.unary_unary(
-            f"/{method.containing_service.full_name}/{method.name}",
-            request_serializer=GetMessageClass(method.input_type).SerializeToString,
-            response_deserializer=GetMessageClass(method.output_type).FromString,
-        )
-        return ask(GetMessageClass(method.input_type)())
-
-    answer = await asyncio.to_thread(call)
-
-    assert [model.name for model in answer.models] == ["fake"]
 
 
 async def test_the_metrics_count_frames_streams_calls_and_seconds() -> None:
