@@ -39,6 +39,8 @@ VARIABLES = {
     "KINEMA_MAX_MEMORY_BYTES": "16",
     "KINEMA_MAX_STREAM_MEMORY_BYTES": "17",
     "KINEMA_SHARED_MEMORY": "0",
+    "KINEMA_MAX_SILENCE_SECONDS": "18",
+    "KINEMA_KEEPALIVE_SECONDS": "19",
     "KINEMA_GRACE_SECONDS": "8.5",
 }
 
@@ -69,6 +71,8 @@ def test_the_environment_sets_everything() -> None:
         max_memory_bytes=16,
         max_stream_memory_bytes=17,
         shared_memory=False,
+        max_silence_seconds=18,
+        keepalive_seconds=19,
         grace_seconds=8.5,
     )
 
