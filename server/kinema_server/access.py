@@ -14,7 +14,6 @@ from kinema_server.keys import Client, KeyRing
 from kinema_server.ledger import Ledger
 
 _HEALTH = "/grpc.health.v1.Health/"
-_SERVICE = "/kinema.v1.Colorizer/"
 _SCHEME = "Bearer "
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -36,8 +35,10 @@ class Refusal(enum.Enum):
 class AccessControl(grpc.aio.ServerInterceptor):
     """Lets calls pass that come with a key: metadata `authorization: Bearer KEY`. Health checks need none."""
 
-    def __init__(self, keys: KeyRing, on_refused: Callable[[Refusal], None]) -> None:
+    def __init__(self, keys: KeyRing, service: str, on_refused: Callable[[Refusal], None]) -> None:
+        """Ask for `keys`, which may be limited to methods of `service`, by its full name."""
         self._keys = keys
+        self._prefix = f"/{service}/"
         self._on_refused = on_refused
 
     async def intercept_service(
@@ -64,7 +65,7 @@ class AccessControl(grpc.aio.ServerInterceptor):
         if client is None:
             self._on_refused(Refusal.UNKNOWN)
             raise UnauthenticatedError("the key is not one of this server's; ask its operator for one")
-        method = call.method.removeprefix(_SERVICE)
+        method = call.method.removeprefix(self._prefix)
         if method != call.method and method not in client.methods:
             self._on_refused(Refusal.FORBIDDEN)
             raise ForbiddenError(f"the key of {client.name} does not allow {method}; it does {_listed(client)}")

@@ -23,10 +23,11 @@ from kinema_core.engines.select import EngineChoice, open_engine
 from kinema_core.frames import ColorTags, LumaFrame
 from kinema_core.pipeline import Colorizer, colorize_frames
 from kinema_server.access import AccessControl
+from kinema_server.admin import admin_server
 from kinema_server.batching import BatchPlan, measured_plan
 from kinema_server.drain import Drain
-from kinema_server.errors import StartError
 from kinema_server.keys import KeyRing
+from kinema_server.listening import address_of, listen, server_options
 from kinema_server.metrics import Metrics
 from kinema_server.operator_pages import operator_pages
 from kinema_server.reflection import add_reflection
@@ -51,6 +52,7 @@ class RunningServer:
     port: int
     metrics_port: int | None
     health_port: int | None
+    admin_port: int | None
     bundle: Bundle
     engine: Engine
     metrics: Metrics
@@ -60,7 +62,7 @@ class RunningServer:
     @property
     def address(self) -> str:
         """`host:port`, as a client takes it."""
-        return _address(self.host, self.port)
+        return address_of(self.host, self.port)
 
 
 @contextlib.asynccontextmanager
@@ -88,7 +90,8 @@ async def running_server(
             engine, passed_over = choice.engine, choice.passed_over
             stack.callback(engine.close)
             batching = await asyncio.to_thread(measured_plan, engine, bundle.manifest)
-        tokens = ResumeTokens(Secrets(settings.resume_secret), bundle.digest)
+        secrets = Secrets(settings.resume_secret)
+        tokens = ResumeTokens(secrets, bundle.digest)
         drain = Drain()
         metrics = Metrics(bundle, engine, passed_over)
         watches = Watches(metrics)
@@ -106,11 +109,12 @@ async def running_server(
         )
         metrics.watch_scheduler(scheduler, max_places=settings.max_streams, max_video_places=settings.max_videos)
 
-        keys = [AccessControl(KeyRing(settings.api_keys), metrics.refused)] if settings.api_keys is not None else []
+        keys = KeyRing(settings.api_keys) if settings.api_keys is not None else None
+        access = [AccessControl(keys, SERVICE, metrics.refused)] if keys is not None else []
         traces = stack.enter_context(traced(settings.tracing))
         server = grpc.aio.server(
-            options=_server_options(settings),
-            interceptors=[*traces, *keys],
+            options=server_options(settings),
+            interceptors=[*traces, *access],
             maximum_concurrent_rpcs=settings.max_calls,
         )
         pb_grpc.add_ColorizerServicer_to_server(
@@ -122,14 +126,11 @@ async def running_server(
         certificate = Certificate(settings.tls_files) if settings.tls_files is not None else None
         if certificate is not None:
             metrics.watch_certificate(certificate.not_after)
-        port = _listen(server, settings.host, settings.port, certificate)
-        health_port = None
-        if settings.health_port is not None:
-            probes = grpc.aio.server(options=_server_options(settings))
-            health_pb2_grpc.add_HealthServicer_to_server(healths, probes)
-            health_port = _listen(probes, settings.host, settings.health_port, None)
-            await probes.start()
-            stack.push_async_callback(probes.stop, None)
+        shared_secret = secrets if settings.resume_secret is not None else None
+        files = {"api keys": keys, "certificate": certificate, "resume secret": shared_secret}
+        port = listen(server, settings.host, settings.port, certificate)
+        health_port = await stack.enter_async_context(_probe_server(settings, healths))
+        admin_port = await stack.enter_async_context(admin_server(settings, watches, files, metrics.refused))
         await server.start()
         stack.push_async_callback(_stop, server, drain, settings.grace_seconds)
         stack.push_async_callback(healths.enter_graceful_shutdown)
@@ -137,7 +138,23 @@ async def running_server(
             await healths.set(service, HealthCheckResponse.SERVING)
 
         logger.info("server_started", extra={"port": port, "model": bundle.manifest.name, "digest": bundle.digest})
-        yield RunningServer(settings.host, port, metrics_port, health_port, bundle, engine, metrics, drain)
+        yield RunningServer(settings.host, port, metrics_port, health_port, admin_port, bundle, engine, metrics, drain)
+
+
+@contextlib.asynccontextmanager
+async def _probe_server(settings: Settings, healths: health.aio.HealthServicer) -> AsyncIterator[int | None]:
+    """Tell health on a port of its own, if that is wanted; yields the port."""
+    if settings.health_port is None:
+        yield None
+        return
+    server = grpc.aio.server(options=server_options(settings))
+    health_pb2_grpc.add_HealthServicer_to_server(healths, server)
+    port = listen(server, settings.host, settings.health_port, None)
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(None)
 
 
 async def _stop(server: grpc.aio.Server, drain: Drain, grace_seconds: float) -> None:
@@ -179,28 +196,3 @@ def _warm_up(engine: Engine, bundle: Bundle) -> None:
     tags = ColorTags()
     frame = LumaFrame(np.zeros((360, 640), np.uint8), pts=0, time_base=Fraction(1), tags=tags)
     list(colorize_frames([frame], Colorizer(bundle.manifest, height=360, width=640, tags=tags), engine))
-
-
-def _server_options(settings: Settings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.keepalive_time_ms", round(settings.keepalive_seconds * 1000)),
-        ("grpc.keepalive_timeout_ms", round(min(settings.keepalive_seconds, 20) * 1000)),
-        ("grpc.http2.ping_timeout_ms", round(min(settings.keepalive_seconds, 20) * 1000)),  # 1.85 goes by this one
-        ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a port shared with a stranger
-    ]
-
-
-def _listen(server: grpc.aio.Server, host: str, port: int, certificate: Certificate | None) -> int:
-    address = _address(host, port)
-    credentials = certificate.credentials() if certificate is not None else None
-    try:
-        if credentials is not None:
-            return server.add_secure_port(address, credentials)
-        return server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise StartError(f"cannot listen on {address}: taken by another program, or not this machine's") from error
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

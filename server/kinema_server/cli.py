@@ -48,6 +48,13 @@ def serve(
     api_keys: Annotated[
         Path | None, _option("--api-keys", "File of keys that clients may call with.", "they need none")
     ] = None,
+    admin_port: Annotated[
+        int | None,
+        _option("--admin-port", "Port for `kinema admin`, on this machine alone.", "none"),
+    ] = None,
+    admin_keys: Annotated[
+        Path | None, _option("--admin-keys", "File of keys that it may be called with.", "none")
+    ] = None,
     resume_secret: Annotated[
         Path | None,
         _option("--resume-secret", "File of secrets that all servers share, to take over each other's streams.", "own"),
@@ -81,6 +88,8 @@ def serve(
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         api_keys=api_keys,
+        admin_port=admin_port,
+        admin_keys=admin_keys,
         resume_secret=resume_secret,
         log_format=log_format,
         model=model,
@@ -126,6 +135,8 @@ def _announce(server: RunningServer) -> None:
     typer.echo(f"  model {manifest.name} {manifest.version}, {server.engine.name} {server.engine.precision}")
     if server.health_port is not None:
         typer.echo(f"  health on {server.host}:{server.health_port}")
+    if server.admin_port is not None:
+        typer.echo(f"  admin on localhost:{server.admin_port}")
     if server.metrics_port is not None:
         typer.echo(f"  metrics on http://{server.host}:{server.metrics_port}/metrics")
     typer.echo("  stop with Ctrl-C")

@@ -2,10 +2,12 @@
 
 KinemaError (kinema_core.errors)
 ├── InvalidInputError
-│   └── UnknownModelError    no model of that name is here
+│   ├── UnknownModelError    no model of that name is here
+│   └── UnknownStreamError   no stream of that number runs
 └── ServerError              the server itself has a reason
     ├── BusyError            every place for streams and photographs is taken
     ├── DrainingError        the server is being stopped, and another takes the call
+    ├── EndedError           an operator ended the stream
     ├── UnauthenticatedError the call came without a key that is known
     ├── ForbiddenError       the key does not allow the method
     ├── LateError            a picture's turn came after its deadline; never reaches the wire
@@ -33,6 +35,10 @@ class UnknownModelError(InvalidInputError):
     """No model of that name is here."""
 
 
+class UnknownStreamError(InvalidInputError):
+    """No stream of that number runs."""
+
+
 class ServerError(KinemaError):
     """The server itself has a reason to refuse."""
 
@@ -43,6 +49,10 @@ class BusyError(ServerError):
 
 class DrainingError(ServerError):
     """The server is being stopped, and another takes the call."""
+
+
+class EndedError(ServerError):
+    """An operator ended the stream."""
 
 
 class UnauthenticatedError(ServerError):
@@ -77,10 +87,12 @@ class _Row(NamedTuple):
 # or a library's text may hold paths of this machine.
 _TABLE = (
     _Row(UnknownModelError, grpc.StatusCode.NOT_FOUND, "UNKNOWN_MODEL", None),
+    _Row(UnknownStreamError, grpc.StatusCode.NOT_FOUND, "UNKNOWN_STREAM", None),
     _Row(FrameOrderError, grpc.StatusCode.INVALID_ARGUMENT, "FRAME_ORDER", None),
     _Row(InvalidInputError, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT", None),
     _Row(BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY", None),
     _Row(DrainingError, grpc.StatusCode.UNAVAILABLE, "DRAINING", None),
+    _Row(EndedError, grpc.StatusCode.ABORTED, "ENDED", None),
     _Row(UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", None),
     _Row(ForbiddenError, grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN", None),
     _Row(MediaError, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MEDIA", None),

@@ -10,6 +10,7 @@
 A key is 256 random bits: nobody guesses one from its SHA-256, so that no slow digest is needed.
 """
 
+import contextlib
 import hashlib
 import logging
 import re
@@ -26,7 +27,7 @@ from kinema_server.errors import StartError
 logger = logging.getLogger(__name__)
 
 METHODS = frozenset(method.name for method in pb.DESCRIPTOR.services_by_name["Colorizer"].methods)
-"""What a key may be limited to."""
+"""What a client's key may be limited to."""
 NAME_RULE = "1 to 64 letters, digits or _.@-"
 _LIMITS = ("max_streams", "max_pixels_per_second")
 _PREFIX = "kinema_"
@@ -64,27 +65,37 @@ def digest_of(key: str) -> str:
 class KeyRing:
     """The keys of a file, read anew when it changes."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the file.
+    def __init__(self, path: Path, methods: frozenset[str] = METHODS) -> None:
+        """Read the file, of keys that may be limited to some of `methods`.
 
         Raises:
             StartError: it cannot be read, or an entry is wrong; names it.
         """
         self._path = path
+        self._methods = methods
         self._seen = self._modified()
-        self._clients = read_keys(path)
+        self._clients = read_keys(path, methods)
 
     def find(self, key: str) -> Client | None:
         """Return whose key this is; None where it is nobody's."""
-        if (modified := self._modified()) != self._seen:
-            self._seen = modified
-            try:
-                self._clients = read_keys(self._path)
-            except StartError as error:
-                logger.warning("keys_not_reloaded", extra={"reason": str(error)})
-            else:
-                logger.info("keys_reloaded", extra={"num_keys": len(self._clients)})
+        if self._modified() != self._seen:
+            with contextlib.suppress(StartError):
+                self.reload()
         return self._clients.get(digest_of(key))
+
+    def reload(self) -> None:
+        """Read the file anew.
+
+        Raises:
+            StartError: as above; the keys that were read last stay.
+        """
+        self._seen = self._modified()
+        try:
+            self._clients = read_keys(self._path, self._methods)
+        except StartError as error:
+            logger.warning("keys_not_reloaded", extra={"reason": str(error)})
+            raise
+        logger.info("keys_reloaded", extra={"num_keys": len(self._clients)})
 
     def _modified(self) -> int:
         try:
@@ -93,7 +104,7 @@ class KeyRing:
             return 0
 
 
-def read_keys(path: Path) -> Mapping[str, Client]:
+def read_keys(path: Path, allowed: frozenset[str] = METHODS) -> Mapping[str, Client]:
     """Read a file of keys: clients by the digest of their key.
 
     Raises:
@@ -106,7 +117,7 @@ def read_keys(path: Path) -> Mapping[str, Client]:
     clients: dict[str, Client] = {}
     for number, entry in enumerate(entries, 1):
         try:
-            digest, client = _read_entry(entry)
+            digest, client = _read_entry(entry, allowed)
         except ValueError as error:
             raise StartError(f"{path}: key number {number}: {error}") from error
         if digest in clients or any(client.name == other.name for other in clients.values()):
@@ -117,7 +128,7 @@ def read_keys(path: Path) -> Mapping[str, Client]:
     return clients
 
 
-def _read_entry(entry: Mapping[str, Any]) -> tuple[str, Client]:
+def _read_entry(entry: Mapping[str, Any], allowed: frozenset[str]) -> tuple[str, Client]:
     if unknown := set(entry) - {"name", "sha256", "methods", *_LIMITS}:
         raise ValueError(f"{min(unknown)!r} is unknown; allowed are name, sha256, methods, {' and '.join(_LIMITS)}")
     name, digest = entry.get("name"), entry.get("sha256")
@@ -125,9 +136,9 @@ def _read_entry(entry: Mapping[str, Any]) -> tuple[str, Client]:
         raise ValueError(f"name must be {NAME_RULE}, got {name!r}")
     if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError("sha256 must be the 64 hexadecimal digits that `kinema key` printed")
-    methods = entry.get("methods", sorted(METHODS))
-    if not isinstance(methods, list) or not set(methods) <= METHODS:
-        raise ValueError(f"methods must be a list of {', '.join(sorted(METHODS))}, got {methods!r}")
+    methods = entry.get("methods", sorted(allowed))
+    if not isinstance(methods, list) or not set(methods) <= allowed:
+        raise ValueError(f"methods must be a list of {', '.join(sorted(allowed))}, got {methods!r}")
     limits = {limit: entry.get(limit) for limit in _LIMITS}
     for limit, value in limits.items():
         if value is not None and (not isinstance(value, int) or value < 1):

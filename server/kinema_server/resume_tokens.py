@@ -5,6 +5,7 @@ Nothing of it is looked at before the seal is found to be ours. It is sealed, no
 the client's own frames. It is not compressed either: docs/adr/0018 has the numbers.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -65,15 +66,26 @@ class Secrets:
 
     def known(self) -> list[bytes]:
         """Give the secrets, the one that seals first."""
-        if self._path is not None and (modified := _modified(self._path)) != self._seen:
-            self._seen = modified
-            try:
-                self._known = _read_secrets(self._path)
-            except StartError as error:
-                logger.warning("resume_secret_not_reloaded", extra={"reason": str(error)})
-            else:
-                logger.info("resume_secret_reloaded", extra={"num_secrets": len(self._known)})
+        if self._path is not None and _modified(self._path) != self._seen:
+            with contextlib.suppress(StartError):
+                self.reload()
         return self._known
+
+    def reload(self) -> None:
+        """Read the file anew, if there is one.
+
+        Raises:
+            StartError: as above; what was read last stays.
+        """
+        if self._path is None:
+            return
+        self._seen = _modified(self._path)
+        try:
+            self._known = _read_secrets(self._path)
+        except StartError as error:
+            logger.warning("resume_secret_not_reloaded", extra={"reason": str(error)})
+            raise
+        logger.info("resume_secret_reloaded", extra={"num_secrets": len(self._known)})
 
 
 class ResumeTokens:

@@ -39,6 +39,10 @@ class Settings:
     """Who signs the clients' certificates, PEM; None where clients need none."""
     api_keys: Path | None = None
     """The file of keys that clients may call with; None where they need none. See `keys`."""
+    admin_port: int | None = None
+    """Where `kinema.v1.Admin` is served, to this machine alone; 0 for any free port, None for not at all."""
+    admin_keys: Path | None = None
+    """The file of keys that operators call it with; as that of clients' keys."""
     resume_secret: Path | None = None
     """The file of secrets that seal resume tokens, the same for all servers of a deployment; None for one of this
     server's own, with which no other server can go on. See `resume_tokens`."""
@@ -88,6 +92,10 @@ class Settings:
             _check_range("metrics_port", self.metrics_port, 0, 65535)
         if self.health_port is not None:
             _check_range("health_port", self.health_port, 0, 65535)
+        if self.admin_port is not None:
+            _check_range("admin_port", self.admin_port, 0, 65535)
+        if (self.admin_port is None) != (self.admin_keys is None):
+            raise InvalidInputError("admin_keys", "belongs to admin_port: give both, or neither")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise InvalidInputError("tls_key", "belongs to tls_certificate: give both, or neither")
         if self.tls_client_ca is not None and self.tls_certificate is None:
@@ -157,6 +165,8 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "tls_key": ("KINEMA_TLS_KEY", Path),
     "tls_client_ca": ("KINEMA_TLS_CLIENT_CA", Path),
     "api_keys": ("KINEMA_API_KEYS", Path),
+    "admin_port": ("KINEMA_ADMIN_PORT", int),
+    "admin_keys": ("KINEMA_ADMIN_KEYS", Path),
     "resume_secret": ("KINEMA_RESUME_SECRET", Path),
     "tracing": ("KINEMA_TRACING", lambda text: bool(int(text))),  # 1 or 0
     "log_format": ("KINEMA_LOG_FORMAT", str),

@@ -1,5 +1,6 @@
 """Certificates, read anew when their files change: a certificate that is renewed needs no restart."""
 
+import contextlib
 import logging
 import ssl
 import threading
@@ -67,15 +68,27 @@ class Certificate:
             self._given = self._configuration
             return self._given
 
+    def reload(self) -> None:
+        """Read the files anew.
+
+        Raises:
+            StartError: as above; what was read last stays.
+        """
+        with self._lock:
+            self._reload()
+
     def _refresh(self) -> None:
+        if self._state() != self._seen:
+            with contextlib.suppress(StartError):
+                self._reload()
+
+    def _reload(self) -> None:
         state = self._state()
-        if state == self._seen:
-            return
         try:
             self._configuration, self._not_after = self._read()
         except StartError as error:
             logger.warning("certificate_not_reloaded", extra={"reason": str(error)})
-            return
+            raise
         self._seen = state
         logger.info("certificate_reloaded")
 

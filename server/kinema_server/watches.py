@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from prometheus_client import Gauge
 
 from kinema_core.quality.live import LiveQuality, Reading
+from kinema_server.access import caller
+from kinema_server.errors import EndedError
 from kinema_server.metrics import Metrics
 from kinema_server.scheduler import Lane
 from kinema_server.stream import Answer, LateAnswer, Tally
@@ -54,7 +56,11 @@ class Watch:
     height: int = 0
     width: int = 0
     credits: int = 0
+    client: str = ""
+    """Whose key it came with; empty where none are asked for. Not for the page `/streams`, which asks for no key."""
     tally: Tally = field(default_factory=Tally)
+    _task: asyncio.Task[object] | None = field(default_factory=asyncio.current_task)
+    _is_ended: bool = False
     _started: float = field(default_factory=time.monotonic)
     _quality: LiveQuality = field(default_factory=LiveQuality)
     _reading: Reading | None = None
@@ -98,6 +104,27 @@ class Watch:
     def in_flight(self) -> int:
         """Frames that were taken in and not answered."""
         return self.tally.num_received - self.tally.num_answered - self.tally.num_late
+
+    def end(self) -> None:
+        """Break it off, whatever it waits for."""
+        assert self._task is not None
+        self._is_ended = True
+        self._task.cancel()
+
+    @contextlib.contextmanager
+    def ending(self) -> Iterator[None]:
+        """Turn the break into an error that tells the client of it.
+
+        Raises:
+            EndedError: `end` was called.
+        """
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._task is None or not self._is_ended:
+                raise
+            self._task.uncancel()
+            raise EndedError("an operator of this server ended the stream") from None
 
     def row(self) -> StreamRow:
         """Say how it stands."""
@@ -155,19 +182,34 @@ class Watches:
 
     def rows(self) -> list[StreamRow]:
         """Say how each stream and film stands, the oldest first; from any thread."""
-        return [watch.row() for watch in list(self._running.values())]
+        return [watch.row() for watch in self.running]
+
+    @property
+    def running(self) -> list[Watch]:
+        """What runs, the oldest first; from any thread."""
+        return list(self._running.values())
+
+    def end(self, number: int) -> bool:
+        """End a stream or film; False where none of that number runs."""
+        watch = self._running.get(number)
+        if watch is None:
+            return False
+        watch.end()
+        return True
 
     @contextlib.contextmanager
     def _watch(self, kind: str) -> Iterator[Watch]:
-        watch = Watch(self._metrics, next(self._numbers), kind)
+        client = caller.get()
+        watch = Watch(self._metrics, next(self._numbers), kind, client=client.name if client else "")
         self._running[watch.number] = watch
         try:
-            yield watch
+            with watch.ending():
+                yield watch
         finally:
             del self._running[watch.number]
 
     def _num_credits(self) -> int:
-        return sum(watch.credits for watch in list(self._running.values()))
+        return sum(watch.credits for watch in self.running)
 
     def _num_in_flight(self) -> int:
-        return sum(watch.in_flight for watch in list(self._running.values()))
+        return sum(watch.in_flight for watch in self.running)

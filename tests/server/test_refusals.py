@@ -203,6 +203,13 @@ async def test_a_message_larger_than_the_largest_frame_and_resume_token_is_refus
     assert answer.refusal.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+async def test_more_metadata_than_a_request_needs_is_refused(stub: pb_grpc.ColorizerStub) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        await asyncio.to_thread(stub.ListModels, pb.ListModelsRequest(), metadata=(("x-request-id", "x" * 100_000),))
+
+    assert call_of(caught.value).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 BAD_PHOTOS = {
     "no image": (pb.ColorizeImageRequest(), "image"),
     "no image but text": (pb.ColorizeImageRequest(image=b"hello"), "image"),

@@ -33,8 +33,9 @@ class ColorizerStub:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    UNKNOWN_MODEL, BUSY, DRAINING, ENDED, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
     google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
+    ENDED, of status ABORTED, is said of a stream that an operator ended.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
@@ -74,8 +75,9 @@ class ColorizerServicer:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    UNKNOWN_MODEL, BUSY, DRAINING, ENDED, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
     google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
+    ENDED, of status ABORTED, is said of a stream that an operator ended.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
@@ -163,8 +165,9 @@ class Colorizer:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    UNKNOWN_MODEL, BUSY, DRAINING, ENDED, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
     google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
+    ENDED, of status ABORTED, is said of a stream that an operator ended.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 

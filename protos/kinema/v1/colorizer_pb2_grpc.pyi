@@ -34,8 +34,9 @@ class ColorizerStub:
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    UNKNOWN_MODEL, BUSY, DRAINING, ENDED, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
     google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
+    ENDED, of status ABORTED, is said of a stream that an operator ended.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
@@ -80,8 +81,9 @@ class ColorizerAsyncStub(ColorizerStub):
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    UNKNOWN_MODEL, BUSY, DRAINING, ENDED, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
     google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
+    ENDED, of status ABORTED, is said of a stream that an operator ended.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
@@ -122,8 +124,9 @@ class ColorizerServicer(metaclass=_abc_1.ABCMeta):
 
     A refused request carries google.rpc.BadRequest with the field at fault, in dotted form ("config.size.width"), and
     google.rpc.ErrorInfo of domain "kinema.v1" whose `reason` is one of INVALID_INPUT, INVALID_MEDIA, FRAME_ORDER,
-    UNKNOWN_MODEL, BUSY, DRAINING, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
+    UNKNOWN_MODEL, BUSY, DRAINING, ENDED, UNAUTHENTICATED, FORBIDDEN, ENGINE_FAILED and INTERNAL. BUSY comes with
     google.rpc.RetryInfo. DRAINING, of status UNAVAILABLE, is said by a server that is being stopped: another takes the call.
+    ENDED, of status ABORTED, is said of a stream that an operator ended.
     Inside a stream ErrorInfo's metadata holds `last_accepted_seq`, once a frame was answered.
     """
 
