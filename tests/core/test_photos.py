@@ -223,6 +223,8 @@ def test_a_png_whose_chunk_is_longer_than_the_file_is_not_decoded(monkeypatch: p
     assert decode_photo(bytes(whole) + b"more").shape == (24, 32, 3)
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
 
-    for data in (bytes(lying), bytes(whole[:-6])):
+    end = whole.index(b"IEND") - 4
+    lying_at_its_end = whole[:end] + b"\x7f\xff\xff\xff" + whole[end + 4 :]
+    for data in (bytes(lying), bytes(lying_at_its_end), bytes(whole[:-6])):
         with pytest.raises(MediaError, match="cut short"):
             decode_photo(data)

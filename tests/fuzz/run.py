@@ -25,7 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate([*made_for(name), *kept_for(name)]):
             (Path(corpus) / str(number)).write_bytes(seed)
-        atheris.Setup([sys.argv[0], *sys.argv[2:], corpus], TARGETS[name])
+        atheris.Setup([f"{sys.executable} {__file__} {name}", *sys.argv[2:], corpus], TARGETS[name])
         atheris.Fuzz()
 
 

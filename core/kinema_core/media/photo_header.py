@@ -38,9 +38,9 @@ def is_cut_png(data: bytes) -> bool:
     while at < len(data):
         if at + 8 > len(data):
             return True
-        (length,) = struct.unpack_from(">I", data, at)
+        length = int.from_bytes(data[at : at + 4], "big")
         if data[at + 4 : at + 8] == b"IEND":
-            return False  # what follows is not looked at
+            return at + 8 + length > len(data)  # what follows is not looked at
         at += 12 + length  # length, kind, content, checksum
     return at > len(data)
 
