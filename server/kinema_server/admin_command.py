@@ -27,7 +27,7 @@ def admin(
     number: Annotated[int | None, typer.Argument(min=1, help="Of the stream that is to end.")] = None,
     server: Annotated[
         str, typer.Option("--server", metavar="HOST:PORT", help="The server's admin port.")
-    ] = "localhost:50052",
+    ] = "localhost:50053",
     key: Annotated[str, typer.Option("--key", envvar="KINEMA_ADMIN_KEY", help="An operator's key.")] = "",
 ) -> None:
     """List or end the streams of a running server, or have it read its files anew."""

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 OVERLAYS = ("cpu", "gpu")
-COMPONENTS = ("hpa", "keda", "monitoring", "secured", "tracing")
+COMPONENTS = ("admin", "hpa", "keda", "monitoring", "secured", "tracing")
 RULES = KUBERNETES / "components" / "monitoring" / "prometheus-rule.yaml"
 DASHBOARD = KUBERNETES / "components" / "monitoring" / "kinema-dashboard.json"
 
