@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinema_core.bundle import Manifest
 from kinema_core.engines.engine import Engine
@@ -35,13 +36,20 @@ class BatchPlan:
 def measure(engine: Engine, manifest: Manifest) -> Mapping[int, float]:
     """Return the median seconds of one inference by batch size, for square pictures of the model's own size.
 
-    No larger batch is tried once one saved too little.
+    No larger batch is tried once one saved too little, or gave pictures other bits than they have alone: how busy a
+    server is must not be seen in anybody's colours.
     """
     side = max(1, round(manifest.working_size / manifest.size_multiple)) * manifest.size_multiple
+    pictures = np.random.default_rng(0).uniform(0, 100, (SIZES[-1], 1, side, side)).astype(np.float32)
+    alone: list[NDArray[np.float32]] = []
     curve: dict[int, float] = {}
     for size in SIZES:
-        batch = np.full((size, 1, side, side), 50, np.float32)
-        engine.infer(batch)
+        batch = pictures[:size]
+        alone += [engine.infer(batch[at : at + 1])[0] for at in range(len(alone), size)]
+        together = engine.infer(batch)
+        if not all(np.array_equal(*pair) for pair in zip(together, alone, strict=True)):
+            logger.warning("batches_change_bits", extra={"size": size})
+            break
         seconds = []
         for _ in range(_RUNS):
             started = time.perf_counter()
@@ -74,6 +82,6 @@ def measured_plan(engine: Engine, manifest: Manifest) -> BatchPlan:
     told = " ".join(f"{size}:{1000 * seconds / size:.1f}" for size, seconds in curve.items())
     fields = {"max_size": chosen.max_size, "wait_ms": round(1000 * chosen.wait_seconds, 2), "ms_per_picture": told}
     if chosen.max_size == 1:
-        fields["reason"] = "larger batches save no time on this engine"
+        fields["reason"] = "larger batches save no time on this engine, or change bits"
     logger.info("batching_chosen", extra=fields)
     return chosen
