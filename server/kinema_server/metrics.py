@@ -30,7 +30,9 @@ OFFER_OUTCOMES = ("used", "declined")
 STAGE_SECONDS_BUCKETS = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7, 10
 )  # fmt: skip
-FRAME_SECONDS_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7, 10, 15)
+FRAME_SECONDS_BUCKETS = (
+    0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7, 10, 15
+)  # fmt: skip
 PHOTO_SECONDS_BUCKETS = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
 BATCH_BUCKETS = (1, 2, 4, 8, 16)  # batching.SIZES
 COLOURFULNESS_BUCKETS = (1, 2, 4, 8, 12, 16, 20, 25, 30, 40, 60)
