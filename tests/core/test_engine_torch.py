@@ -175,6 +175,22 @@ def test_a_tensor_gets_the_colours_that_an_array_gets(engine: TorchEngine) -> No
         engine.infer_on_device(torch.from_numpy(lightness))
 
 
+def test_where_company_changes_the_bits_each_picture_runs_alone_as_array_and_as_tensor(bundle: Bundle) -> None:
+    sizes: list[int] = []
+
+    def run(lightness: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(lightness))
+        return torch.ones(len(lightness), 2, 16, 16)
+
+    engine = TorchEngine(bundle, run, device="cuda", precision="f32")
+    engine.infer(random_lightness(3, 1, 32, 32))
+    engine.run_one_by_one()
+    engine.infer(random_lightness(3, 1, 32, 32))
+    engine.infer_on_device(torch.from_numpy(random_lightness(2, 1, 32, 32)))
+
+    assert sizes == [3, 1, 1, 1, 1, 1]
+
+
 def test_int8_is_left_to_others(tmp_path: Path) -> None:
     both = tiny_bundle(tmp_path / "both", int8_onnx=quantized_onnx())
 

@@ -43,7 +43,7 @@ class TorchEngine(SerialEngine):
         super().__init__(self._tensors, bundle.manifest, name=name, precision=precision, device=device)
 
     def run_one_by_one(self) -> None:
-        """Run each picture of a batch alone from now on, in `infer`."""
+        """Run each picture of a batch alone from now on."""
         self._tensors.is_one_by_one = True
 
     def infer_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
@@ -77,14 +77,17 @@ class _TensorModel:
         import torch
 
         given = torch.tensor(lightness)  # copied, for torch warns of memory that may only be read
-        pictures = torch.split(given, 1) if self.is_one_by_one else (given,)
-        ab: F32 = torch.cat([self.run_on_device(picture) for picture in pictures]).cpu().numpy()
+        ab: F32 = self.run_on_device(given).cpu().numpy()
         return ab
 
     def run_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
         assert self._run is not None, "closed"
+        import torch
+
         try:
-            return self._run(lightness)
+            if not self.is_one_by_one or len(lightness) == 1:
+                return self._run(lightness)
+            return torch.cat([self._run(picture) for picture in torch.split(lightness, 1)])
         except RuntimeError as err:  # torch.OutOfMemoryError is one, too
             raise EngineError(f"torch failed on an input of shape {tuple(lightness.shape)}: {err}") from err
 
