@@ -4,6 +4,7 @@ The order of a frame's way is the pipeline's business. What a way does with each
 for the last bits; what kind of array it keeps between two steps is its own.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import cv2
@@ -47,8 +48,13 @@ class FrameWay(Protocol):
     def prepare(self, luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> tuple[F32, Any]:
         """Return lightness (1, 1, h, w) of `shape`, L*, for what runs on the CPU, and what the later steps need."""
 
-    def infer(self, engine: Any, lightness: F32, prepared: Any) -> Any:
-        """Return what the model gives.
+    def picture(self, lightness: F32, prepared: Any) -> Any:
+        """Return what the model sees of a frame, (1, 1, h, w), as `infer` takes it."""
+
+    def infer(self, engine: Any, pictures: Sequence[Any]) -> list[Any]:
+        """Give pictures of one shape to the model together, and return what it gives for each, in their order.
+
+        A picture gets the same bits in any company, as `Engine` promises, and keeps no memory of the others.
 
         Raises:
             EngineError: the model could not run, or gave what is no colour.
@@ -84,9 +90,16 @@ class HostWay:
         """Return lightness as `FrameWay` says."""
         return prepare_lightness(luma, tags, shape), None
 
-    def infer(self, engine: Engine, lightness: F32, prepared: Any) -> F32:  # noqa: ARG002 - there is nothing
-        """Return ab (1, 2, h/s, w/s)."""
-        return engine.infer(lightness)
+    def picture(self, lightness: F32, prepared: Any) -> F32:  # noqa: ARG002 - there is nothing
+        """Return lightness itself."""
+        return lightness
+
+    def infer(self, engine: Engine, pictures: Sequence[F32]) -> list[F32]:
+        """Return ab (1, 2, h/s, w/s) of each."""
+        if len(pictures) == 1:
+            return [engine.infer(pictures[0])]
+        ab = engine.infer(np.concatenate(pictures))
+        return [ab[number : number + 1] for number in range(len(pictures))]
 
     def take_ab(self, ab: F32, lightness: F32) -> F32:
         """Return ab (h/s, w/s, 2)."""

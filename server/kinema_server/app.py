@@ -21,6 +21,7 @@ from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine
 from kinema_core.engines.select import EngineChoice, open_engine
+from kinema_core.frame_way import way_for
 from kinema_core.frames import ColorTags, LumaFrame
 from kinema_core.pipeline import Colorizer, colorize_frames
 from kinema_server.access import AccessControl
@@ -174,7 +175,8 @@ def _warm_up(engine: Engine, bundle: Bundle) -> None:
     """Make the tables and buffers that are made on first use, so that no stream's first frame waits for them."""
     tags = ColorTags()
     frame = LumaFrame(np.zeros((360, 640), np.uint8), pts=0, time_base=Fraction(1), tags=tags)
-    list(colorize_frames([frame], Colorizer(bundle.manifest, height=360, width=640, tags=tags), engine))
+    colorizer = Colorizer(bundle.manifest, height=360, width=640, tags=tags, way=way_for(engine))
+    list(colorize_frames([frame], colorizer, engine))
 
 
 def _server_options(settings: Settings) -> list[tuple[str, int]]:
