@@ -103,6 +103,16 @@ def open_on(machine: Machine, bundle: Bundle, precision: Precision, report: Path
     raise EngineError(f"{machine.runtime.title} does not colour right here. {'; '.join(failures)}")
 
 
+def keep_plan(machine: Machine, bundle: Bundle, precision: Precision, report: Path | None = None) -> str:
+    """Have a checked plan of a model kept for this machine's GPU, and say what came of it.
+
+    Raises what `open_on` raises.
+    """
+    opened = open_on(machine, bundle, precision, report)
+    opened.close()
+    return f"{opened.precision} for {machine.gpu}, kept in {machine.cache.folder}"
+
+
 def build_for_all(bundle: Bundle, precision: Precision) -> tuple[int, list[str]]:
     """Build a model with TensorRT-RTX for every GPU that it lists, on a machine that needs none; nothing is kept.
 
