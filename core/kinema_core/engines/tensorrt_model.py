@@ -1,7 +1,7 @@
 """Running a plan: buffers, streams and graphs around TensorRT's own `execute_async_v3`.
 
-A call is cut into parts that a profile holds. Each part goes through one of two slots, so that the copies of one part
-overlap the kernels of the other:
+A call is cut into parts that a profile holds, each a power of two, so that few sizes have to be prepared. Each part
+goes through one of two slots, so that the copies of one part overlap the kernels of the other:
 
     slot 0   copy in ── kernels ── copy out
     slot 1              copy in ── kernels ── copy out
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from kinema_core.engines.batch_parts import parts_of
 from kinema_core.engines.cuda_memory import Bytes, Cuda, Handle
 from kinema_core.engines.engine import F32, INPUT, OUTPUT
 from kinema_core.engines.tensorrt_plan import Profile
@@ -25,7 +26,7 @@ from kinema_core.errors import EngineError
 _log = logging.getLogger(__name__)
 
 NUM_SLOTS: Final = 2
-MAX_PREPARED: Final = 8
+MAX_PREPARED: Final = 16
 """Sizes that are kept ready; the one that was longest unused makes room."""
 _F32_BYTES: Final = 4
 _MIN_SCRATCH_BYTES: Final = 256
@@ -98,10 +99,9 @@ class TensorRtModel:
         limit = min(self._profiles[number].max_batch, self.batch_limit or num_pictures)
         ab = np.empty((num_pictures, 2, height // self._stride, width // self._stride), np.float32)
         try:
-            for count, start in enumerate(range(0, num_pictures, limit)):
+            for count, part in enumerate(parts_of(num_pictures, limit)):
                 slot = count % NUM_SLOTS
                 self._collect(slot, ab)
-                part = slice(start, min(start + limit, num_pictures))
                 self._submit(slot, number, lightness, part)
             for slot in range(NUM_SLOTS):
                 self._collect(slot, ab)
