@@ -8,7 +8,7 @@ batch is run alone.
 On a CPU pictures are computed one at a time on one thread, whatever `num_threads` says: oneDNN chooses its kernels by
 the batch and by the number of threads, and the bits would depend on both.
 
-torch is imported when an engine is opened: who serves by another engine never loads it.
+torch is imported when an engine is opened, TensorRT on a GPU among them: who serves by another never loads it.
 """
 
 import logging
