@@ -42,6 +42,9 @@ class Smoother(Protocol):
 class FrameWay(Protocol):
     """The steps of a frame's way; ab between them is of the way's own kind, (h, w, 2) on the CPU."""
 
+    device: str
+    """"cpu", or as torch names it."""
+
     def fits(self, shape: tuple[int, int], working_shape: tuple[int, int], ab_shape: tuple[int, int]) -> bool:
         """Tell whether frames of `shape` can go this way, with a model that sees `working_shape`; else they go HOST."""
 
@@ -81,6 +84,8 @@ class FrameWay(Protocol):
 
 class HostWay:
     """The CPU, by NumPy and OpenCV."""
+
+    device = "cpu"
 
     def fits(self, shape: tuple[int, int], working_shape: tuple[int, int], ab_shape: tuple[int, int]) -> bool:  # noqa: ARG002
         """Tell that every frame can."""

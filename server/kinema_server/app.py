@@ -133,7 +133,8 @@ async def running_server(
         for service in ("", SERVICE):
             await healths.set(service, HealthCheckResponse.SERVING)
 
-        logger.info("server_started", extra={"port": port, "model": bundle.manifest.name, "digest": bundle.digest})
+        told = {"port": port, "model": bundle.manifest.name, "digest": bundle.digest, "frames_on": scheduler.way.device}
+        logger.info("server_started", extra=told)
         yield RunningServer(settings.host, port, metrics_port, health_port, bundle, engine, metrics, drain)
 
 

@@ -38,6 +38,7 @@ class DeviceWay:
 
     def __init__(self, device: str) -> None:
         """Choose the device: "cuda", or "cpu" to be tested."""
+        self.device = device
         self._device = torch.device(device)
 
     def fits(self, shape: tuple[int, int], working_shape: tuple[int, int], ab_shape: tuple[int, int]) -> bool:
