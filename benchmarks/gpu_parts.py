@@ -100,7 +100,7 @@ def parity(engine_name: str, precision: Any, *, is_dry: bool) -> Result:
 def _compare_ways(engine: Engine, bundle: Bundle, scale: Scale) -> Result | None:
     """Compare the codes of chroma that a film gets on the device and by the CPU's way; None where there is one way."""
     height, width = scale.films[0]
-    film, options = _film(height, width), Options(working_size=scale.working_size)
+    film, options = synthetic_film(height, width), Options(working_size=scale.working_size)
     planes: list[NDArray[np.int64]] = []
     for way in (way_for(engine), HOST):
         colorizer = Colorizer(bundle.manifest, height=height, width=width, tags=film[0].tags, options=options, way=way)
@@ -160,7 +160,7 @@ def frames(engine_name: str, precision: Any, *, is_dry: bool) -> Result:
             engine.takes_tensors = True  # type: ignore[attr-defined]  # as it does on a GPU
         plan = measured_plan(engine, bundle.manifest)
         for height, width in scale.films:
-            film = _film(height, width)
+            film = synthetic_film(height, width)
             for num_streams in scale.streams:
                 latencies = asyncio.run(_run_beside_each_other(film, num_streams, bundle, engine, scale, plan))
                 rows.append({
@@ -277,7 +277,7 @@ def _picture(height: int, width: int, seed: int) -> NDArray[np.uint8]:
     return codes
 
 
-def _film(height: int, width: int) -> list[LumaFrame]:
+def synthetic_film(height: int, width: int) -> list[LumaFrame]:
     """Make eight frames of a picture that moves by two pixels a frame."""
     wide = _picture(height, width + 16, 0)
     frames = [np.ascontiguousarray(wide[:, 2 * index : 2 * index + width]) for index in range(8)]
