@@ -191,6 +191,21 @@ def test_where_company_changes_the_bits_each_picture_runs_alone_as_array_and_as_
     assert sizes == [2, 1, 1, 1, 1, 1, 1]
 
 
+def test_the_network_that_ships_may_lie_channels_last_and_is_compiled_in_one_piece(bundle: Bundle) -> None:
+    module = module_from_onnx(bundle.onnx).eval()
+    lightness = torch.from_numpy(random_lightness(2, 1, 64, 96))
+    with torch.inference_mode():
+        expected = module(lightness)
+        last: Any = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stubs lack it
+
+        # The tracer alone, for kernels are a GPU's business; it refuses what would break the network into pieces.
+        run: Any = torch.compile(last, backend="eager", fullgraph=True)
+        compiled = run(lightness)
+
+        torch.testing.assert_close(last(lightness), expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(compiled, expected, rtol=0, atol=1e-3)
+
+
 def test_int8_is_left_to_others(tmp_path: Path) -> None:
     both = tiny_bundle(tmp_path / "both", int8_onnx=quantized_onnx())
 
