@@ -104,7 +104,7 @@ class HostWay:
         if len(pictures) == 1:
             return [engine.infer(pictures[0])]
         ab = engine.infer(np.concatenate(pictures))
-        return [ab[number : number + 1] for number in range(len(pictures))]
+        return [ab[number : number + 1].copy() for number in range(len(pictures))]
 
     def take_ab(self, ab: F32, lightness: F32) -> F32:
         """Return ab (h/s, w/s, 2)."""
