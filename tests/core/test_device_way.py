@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kinema_core.color import compose_chroma, halve_luma
 from kinema_core.device import compose as device_compose
 from kinema_core.device import sampling
+from kinema_core.device import way as way_module
 from kinema_core.device.upsample import upsample_ab as upsample_on_device
 from kinema_core.device.way import DeviceWay
 from kinema_core.engines.retry import NUM_TRIES, RetryingEngine
@@ -206,6 +207,28 @@ def test_one_picture_without_colour_among_others_is_an_error() -> None:
 
     lightness[1] = 50  # where nothing is to be seen there need be no colour
     check_colour_on_device(ab, lightness)
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "no memory left.*--working-size"),
+        (RuntimeError("CUDA error: unspecified launch failure"), "failed on the GPU: CUDA error"),
+    ],
+    ids=["memory", "anything else"],
+)
+@pytest.mark.parametrize("step", ["resize_area", "upsample_ab", "compose_chroma"])
+def test_a_device_that_fails_is_an_engine_that_failed(
+    step: str, failure: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    _, device = colorizers(96, 128, ColorTags())
+    monkeypatch.setattr(way_module, step, fail)
+
+    with pytest.raises(EngineError, match=told):
+        list(colorize_frames(moving_film(2, 96, 128), device, TensorEngine()))
 
 
 @pytest.mark.parametrize("tags", TAGS, ids=str)

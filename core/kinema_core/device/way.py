@@ -12,6 +12,7 @@ from kinema_core.color import luma_to_lightness
 from kinema_core.device.compose import apply_grade, compose_chroma, lightness_of
 from kinema_core.device.sampling import halve, resize_area
 from kinema_core.device.stabilizer import DeviceStabilizer
+from kinema_core.device.step import device_step
 from kinema_core.device.upsample import upsample_ab
 from kinema_core.frames import ColorTags, Plane
 from kinema_core.steering.grade import Grade
@@ -49,7 +50,7 @@ class DeviceWay:
             for side, half, small, small_ab in zip(shape, halves, working_shape, ab_shape, strict=True)
         )
 
-    @torch.inference_mode()
+    @device_step
     def prepare(self, luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> tuple[F32, OnDevice]:
         """Return lightness as `FrameWay` says."""
         # As int16, which torch has more operators for than for uint16; the mask undoes what wraps.
@@ -67,7 +68,7 @@ class DeviceWay:
         """Return the lightness that lies there."""
         return prepared.lightness
 
-    @torch.inference_mode()
+    @device_step
     def infer(self, engine: Any, pictures: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return ab (1, 2, h/s, w/s) of each."""
         if len(pictures) == 1:
@@ -83,15 +84,17 @@ class DeviceWay:
         """Make a stabilizer."""
         return DeviceStabilizer(strength, self._device)
 
+    @device_step
     def to_host(self, ab: torch.Tensor) -> F32:
         """Return ab (h, w, 2)."""
         return np.ascontiguousarray(ab.cpu().numpy().transpose(1, 2, 0))
 
+    @device_step
     def from_host(self, ab: F32) -> torch.Tensor:
         """Return ab (2, h, w) of the device."""
         return torch.from_numpy(np.ascontiguousarray(ab.transpose(2, 0, 1))).to(self._device)
 
-    @torch.inference_mode()
+    @device_step
     def upsample(
         self,
         ab: torch.Tensor,
@@ -104,7 +107,7 @@ class DeviceWay:
         luma_half = prepared.luma_half
         return luma_half, apply_grade(grade, upsample_ab(ab, luma_half, tags), luma_half, tags)
 
-    @torch.inference_mode()
+    @device_step
     def compose(self, luma_half: torch.Tensor, ab: torch.Tensor, tags: ColorTags) -> tuple[Plane, Plane]:
         """Return (Cb, Cr) in the host's memory."""
         planes: Any = compose_chroma(luma_half, ab, tags).cpu().numpy().view(tags.dtype)
