@@ -1,5 +1,6 @@
 """A frame's way on a device gives what the CPU's gives, but for the last bits; torch on the CPU stands in for a GPU."""
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 from kinema_core.color import compose_chroma, halve_luma
 from kinema_core.device import compose as device_compose
 from kinema_core.device import sampling
+from kinema_core.device import stabilizer as stabilizer_module
 from kinema_core.device import way as way_module
 from kinema_core.device.upsample import upsample_ab as upsample_on_device
 from kinema_core.device.way import DeviceWay
 from kinema_core.engines.retry import NUM_TRIES, RetryingEngine
 from kinema_core.engines.torch_run import check_colour_on_device
 from kinema_core.errors import EngineError, InvalidInputError
-from kinema_core.frame_way import HOST, way_for
+from kinema_core.frame_way import HOST, way_for, way_on
 from kinema_core.frames import ColorFrame, ColorRange, ColorTags, Matrix, Plane
 from kinema_core.pipeline import Colorizer, Options, colorize_frames
 from kinema_core.steering.colour_statistics import ColourStatistics
@@ -153,6 +155,39 @@ def test_the_device_is_taken_where_the_engine_takes_tensors() -> None:
     assert isinstance(way_for(retrying), DeviceWay)
     assert way_for(FakeEngine()) is HOST
     assert way_for(RetryingEngine(FakeEngine(), FakeEngine)) is HOST
+
+
+def shifts_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(way_module, "upsample_ab", lambda *given: upsample_on_device(*given) + 5)
+
+
+def sees_another_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(way_module, "lightness_of", lambda *given: device_compose.lightness_of(*given).flip(1))
+
+
+def forgets_to_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stabilizer_module, "sample", lambda planes, _x, _y: planes.roll(7, 2))
+
+
+def has_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(way_module, "compose_chroma", fail)
+
+
+@pytest.mark.parametrize("spoil", [shifts_colours, sees_another_picture, forgets_to_move, has_no_memory])
+def test_a_device_that_colours_otherwise_than_the_cpu_is_left_alone(
+    spoil: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(monkeypatch)
+    way_on.cache_clear()
+
+    way = way_for(TensorEngine())
+
+    way_on.cache_clear()
+    assert way is HOST
+    assert [record.getMessage() for record in caplog.records] == ["frames_not_kept_on_device"]
 
 
 class WrongEngine(TensorEngine):
