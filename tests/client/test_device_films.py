@@ -1,5 +1,6 @@
 """Films through a server whose frames stay on a GPU: handed over and whole; torch on the CPU stands in for one."""
 
+import importlib.metadata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from kinema_client import Client
 from kinema_client.commands.backends import LocalBackend, choices_of
 from kinema_client.commands.films import FilmChoices, colorize_film
+from kinema_client.commands.fingerprint import difference
 from kinema_core.frame_way import way_for
 from kinema_core.frames import ColorFrame, LumaFrame
 from kinema_core.pipeline import Colorizer, Options, colorize_frames
@@ -18,7 +20,7 @@ from kinema_server.settings import Settings
 from tests.client import test_handover as handover
 from tests.client.conftest import server_on_a_thread
 from tests.core.films import make_film, read_film
-from tests.fakes import FAKE_BUNDLE, FAKE_MANIFEST
+from tests.fakes import FAKE_BUNDLE, FAKE_MANIFEST, FakeEngine
 from tests.tensors import TensorEngine
 
 
@@ -55,6 +57,15 @@ def test_a_stream_that_changes_servers_gets_the_bits_that_it_gets_at_one(secret:
     handover.check_same(colored, colorized_at_once(film, options))
     assert (stream.num_resumed, stream.num_restarted) == (2, 0)
     assert sum(engine.num_on_device) == len(engine.seen) > 0, "a picture went by the host's memory"
+
+
+def test_a_film_that_was_begun_on_a_device_is_not_gone_on_with_elsewhere_without_a_word() -> None:
+    on_device, on_host = (
+        LocalBackend(FAKE_BUNDLE, engine, Options()).fingerprint() for engine in (TensorEngine(), FakeEngine())
+    )
+
+    version = importlib.metadata.version("torch")
+    assert difference(on_device, on_host) == f"frames stay on (cpu, by torch {version}, now none)"
 
 
 def test_a_whole_film_comes_back_as_it_does_without_a_server(tmp_path: Path) -> None:
