@@ -21,7 +21,6 @@ from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine
 from kinema_core.engines.select import EngineChoice, open_engine
-from kinema_core.frame_way import way_for
 from kinema_core.frames import ColorTags, LumaFrame
 from kinema_core.pipeline import Colorizer, colorize_frames
 from kinema_server.access import AccessControl
@@ -105,6 +104,7 @@ async def running_server(
                 watch=metrics,
             )
         )
+        logger.info("frames_stay_on", extra={"device": scheduler.way.device})
         metrics.watch_scheduler(scheduler, max_places=settings.max_streams, max_video_places=settings.max_videos)
 
         keys = [AccessControl(KeyRing(settings.api_keys), metrics.refused)] if settings.api_keys is not None else []
@@ -133,8 +133,7 @@ async def running_server(
         for service in ("", SERVICE):
             await healths.set(service, HealthCheckResponse.SERVING)
 
-        told = {"port": port, "model": bundle.manifest.name, "digest": bundle.digest, "frames_on": scheduler.way.device}
-        logger.info("server_started", extra=told)
+        logger.info("server_started", extra={"port": port, "model": bundle.manifest.name, "digest": bundle.digest})
         yield RunningServer(settings.host, port, metrics_port, health_port, bundle, engine, metrics, drain)
 
 
@@ -176,8 +175,7 @@ def _warm_up(engine: Engine, bundle: Bundle) -> None:
     """Make the tables and buffers that are made on first use, so that no stream's first frame waits for them."""
     tags = ColorTags()
     frame = LumaFrame(np.zeros((360, 640), np.uint8), pts=0, time_base=Fraction(1), tags=tags)
-    colorizer = Colorizer(bundle.manifest, height=360, width=640, tags=tags, way=way_for(engine))
-    list(colorize_frames([frame], colorizer, engine))
+    list(colorize_frames([frame], Colorizer(bundle.manifest, height=360, width=640, tags=tags), engine))
 
 
 def _server_options(settings: Settings) -> list[tuple[str, int]]:
