@@ -1,6 +1,6 @@
 """How many pictures run together where each size of batch has to be prepared: by a CUDA graph, or a context of a plan.
 
-A server's batches come in every size, and preparing one takes several times as long as running it.
+A server's batches come in every size; before a graph is captured, PyTorch runs the model three times.
 """
 
 from collections.abc import Iterator
