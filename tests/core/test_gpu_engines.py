@@ -1,6 +1,7 @@
 """What the engines for a GPU do where something is missing; ONNX Runtime's is also run, with its CPU provider."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -101,13 +102,21 @@ def test_a_version_that_names_things_otherwise_is_not_used(bundle: Bundle, monke
         open_engine(bundle, "tensorrt-rtx")
 
 
-def test_cuda_python_says_what_is_wrong_where_no_driver_is() -> None:
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        ("cudaMalloc", lambda cuda: cuda.allocate(16)),
+        ("cudaMemcpyAsync", lambda cuda: cuda.copy_on_device(4096, 8192, 16, 0)),
+        ("cudaEventRecord", lambda cuda: cuda.record(0, 0)),  # PyTorch tells its streams by their numbers
+    ],
+)
+def test_cuda_python_says_what_is_wrong_where_no_driver_is(function: str, call: Callable[[CudaRuntime], None]) -> None:
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="cuda-bindings is for Linux on x86-64")
     if runtime.cudaGetDeviceCount()[0] == runtime.cudaError_t.cudaSuccess:
         pytest.skip("there is a GPU, with which nothing is wrong")
 
-    with pytest.raises(EngineError, match=r"CUDA failed: cudaMalloc says .*\(\d+\)"):
-        CudaRuntime().allocate(16)
+    with pytest.raises(EngineError, match=rf"CUDA failed: {function} says .*\(\d+\)"):
+        call(CudaRuntime())
 
 
 def test_without_cuda_python_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
