@@ -1,10 +1,11 @@
 """The parts of `gpu_check`, each run in a process of its own; each returns what JSON can hold."""
 
+import asyncio
 import itertools
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from time import perf_counter
@@ -18,10 +19,12 @@ from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.engines.engine import Engine
 from kinema_core.engines.onnxruntime import open_onnxruntime
 from kinema_core.engines.select import open_engine
+from kinema_core.engines.torch import open_torch_cuda
 from kinema_core.errors import EngineError
-from kinema_core.frame_way import HOST, FrameWay, way_for
+from kinema_core.frame_way import HOST, way_for
 from kinema_core.frames import ColorTags, LumaFrame
-from kinema_core.pipeline import Colorizer, Options
+from kinema_core.pipeline import Colorizer, Options, colorize_frames
+from kinema_server.batching import BatchPlan, measured_plan
 
 Result = dict[str, Any]
 
@@ -49,6 +52,10 @@ FULL = Scale(
     working_size=512,
     seconds=2.0,
 )
+COMPILED = "torch-cuda-compiled"
+"""`torch-cuda` whose kernels torch.compile fuses: no engine of Kinema's, for it takes a minute for each new size."""
+FILM_RATE = 24
+"""Frames a second of a film; a frame that takes longer is late for one that is shown as it comes."""
 DRY = Scale(sizes=((64, 64),), batches=(1, 2), films=((90, 120),), streams=(1, 2), working_size=64, seconds=0.05)
 """Shows on any machine that every part runs; its numbers mean nothing."""
 
@@ -77,13 +84,32 @@ def parity(engine_name: str, precision: Any, *, is_dry: bool) -> Result:
         ab = engine.infer(lightness)  # raises where a value is no number
         alone = np.concatenate([engine.infer(picture[None]) for picture in lightness])
         again = engine.infer(lightness)
+        if is_dry:
+            engine.takes_tensors = True  # type: ignore[attr-defined]  # as it does on a GPU
+        by_both_ways = _compare_ways(engine, bundle, DRY if is_dry else FULL)
     return {
+        "by_both_ways": by_both_ways,
         "delta_e": _mean_delta_e(lightness, ab, expected),
         "max_ab_difference": float(np.abs(ab - expected).max()),
         "is_same_again": bool(np.array_equal(ab, again)),
         "is_same_alone": bool(np.array_equal(ab, alone)),
         "max_difference_alone": float(np.abs(ab - alone).max()),
     }
+
+
+def _compare_ways(engine: Engine, bundle: Bundle, scale: Scale) -> Result | None:
+    """Compare the codes of chroma that a film gets on the device and by the CPU's way; None where there is one way."""
+    height, width = scale.films[0]
+    film, options = synthetic_film(height, width), Options(working_size=scale.working_size)
+    planes: list[NDArray[np.int64]] = []
+    for way in (way_for(engine), HOST):
+        colorizer = Colorizer(bundle.manifest, height=height, width=width, tags=film[0].tags, options=options, way=way)
+        if not planes and colorizer.way is HOST:
+            return None
+        colored = list(colorize_frames(film, colorizer, engine))
+        planes.append(np.stack([[frame.cb, frame.cr] for frame in colored]).astype(np.int64))
+    difference = np.abs(planes[0] - planes[1])
+    return {"equal": float((difference == 0).mean()), "largest": int(difference.max())}
 
 
 def _mean_delta_e(lightness: NDArray[np.float32], ab: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
@@ -123,51 +149,62 @@ def speed(engine_name: str, precision: Any, *, is_dry: bool) -> Result:
 def frames(engine_name: str, precision: Any, *, is_dry: bool) -> Result:
     """Count frames a second from luma to chroma in host memory, by size and number of streams that share the engine.
 
-    Each stream is a thread that asks for its next frame when it has the last one. Nothing is decoded or encoded. With
-    an engine that takes tensors, frames stay on the device the whole way.
+    Each stream is a thread that asks for its next frame when it has the last one; a server's scheduler puts pictures
+    of several streams together where that was measured to save time. Nothing is decoded or encoded. With an engine
+    that takes tensors, frames stay on the device the whole way.
     """
     bundle, scale, before = load_bundle(), DRY if is_dry else FULL, _used_mebibytes()
     rows: list[Result] = []
     with _opened(bundle, engine_name, precision) as engine:
-        way = _way_on_the_cpu() if is_dry else way_for(engine)
+        if is_dry:
+            engine.takes_tensors = True  # type: ignore[attr-defined]  # as it does on a GPU
+        plan = measured_plan(engine, bundle.manifest)
         for height, width in scale.films:
-            film = _film(height, width)
+            film = synthetic_film(height, width)
             for num_streams in scale.streams:
-                latencies = _run_streams(film, num_streams, bundle, engine, scale, way)
+                latencies = asyncio.run(_run_beside_each_other(film, num_streams, bundle, engine, scale, plan))
                 rows.append({
                     "height": height, "width": width, "streams": num_streams,
                     "frames_per_second": len(latencies) / scale.seconds,
                     "p99_milliseconds": float(1e3 * np.percentile(latencies, 99)) if latencies else None,
+                    "slow_share": float(np.mean(np.array(latencies) > 1 / FILM_RATE)) if latencies else None,
                 })  # fmt: skip
         after = _used_mebibytes()
+        is_on_device = way_for(engine) is not HOST
     held = after - before if before is not None and after is not None else None
     return {
-        "rows": rows, "working_size": scale.working_size, "gpu_mebibytes": held, "is_on_device": way is not HOST,
+        "rows": rows, "working_size": scale.working_size, "gpu_mebibytes": held, "is_on_device": is_on_device,
+        "max_batch": plan.max_size,
     }  # fmt: skip
 
 
-def _way_on_the_cpu() -> FrameWay:
-    """Take the device's way without one, as a dry run must."""
-    from kinema_core.device.way import DeviceWay
-
-    return DeviceWay("cpu")
-
-
-def _run_streams(
-    film: list[LumaFrame], num_streams: int, bundle: Bundle, engine: Engine, scale: Scale, way: FrameWay
+async def _run_beside_each_other(
+    film: list[LumaFrame], num_streams: int, bundle: Bundle, engine: Engine, scale: Scale, plan: BatchPlan
 ) -> list[float]:
-    """Return the seconds of each frame that came out in time."""
+    """Return the seconds of each frame that came out in time, of streams whose pictures a scheduler puts together."""
+    from kinema_server.lane_engine import LaneEngine
+    from kinema_server.scheduler import Scheduler  # with gRPC, which no other part needs
+
+    async with Scheduler(engine, max_lanes=num_streams, batching=plan) as scheduler:
+        with ExitStack() as stack:
+            lanes = [stack.enter_context(scheduler.lane(1)) for _ in range(num_streams)]
+            engines = [LaneEngine(scheduler, lane) for lane in lanes]
+            return await asyncio.to_thread(_run_streams, film, bundle, engines, scale)
+
+
+def _run_streams(film: list[LumaFrame], bundle: Bundle, engines: Sequence[Engine], scale: Scale) -> list[float]:
+    """Run one stream for each of `engines`; return the seconds of each frame that came out in time."""
     height, width = film[0].luma.shape
     options = Options(working_size=scale.working_size)
     colorizers = [
-        Colorizer(bundle.manifest, height=height, width=width, tags=film[0].tags, options=options, way=way)
-        for _ in range(num_streams)
+        Colorizer(bundle.manifest, height=height, width=width, tags=film[0].tags, options=options, way=way_for(engine))
+        for engine in engines
     ]
     latencies: list[float] = []
     failures: list[BaseException] = []
-    start = threading.Barrier(num_streams)
+    start = threading.Barrier(len(engines))
 
-    def run(colorizer: Colorizer) -> None:
+    def run(colorizer: Colorizer, engine: Engine) -> None:
         try:
             _colorize(colorizer, engine, film[0])  # warms up
             _colorize(colorizer, engine, film[1])
@@ -185,7 +222,7 @@ def _run_streams(
             start.abort()
             failures.append(err)
 
-    threads = [threading.Thread(target=run, args=(colorizer,)) for colorizer in colorizers]
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(colorizers, engines, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -214,7 +251,11 @@ def _seconds(work: Any, least_seconds: float) -> float:
 
 @contextmanager
 def _opened(bundle: Bundle, name: str, precision: Any) -> Iterator[Engine]:
-    with closing(open_engine(bundle, name, precision=precision).engine) as engine:
+    if name == COMPILED:
+        opened: Engine = open_torch_cuda(bundle, precision=precision, with_compiler=True)
+    else:
+        opened = open_engine(bundle, name, precision=precision).engine
+    with closing(opened) as engine:
         if engine.precision != precision:
             raise EngineError(f"{precision} colours otherwise than the CPU here, {engine.precision} was taken")
         yield engine
@@ -236,7 +277,7 @@ def _picture(height: int, width: int, seed: int) -> NDArray[np.uint8]:
     return codes
 
 
-def _film(height: int, width: int) -> list[LumaFrame]:
+def synthetic_film(height: int, width: int) -> list[LumaFrame]:
     """Make eight frames of a picture that moves by two pixels a frame."""
     wide = _picture(height, width + 16, 0)
     frames = [np.ascontiguousarray(wide[:, 2 * index : 2 * index + width]) for index in range(8)]

@@ -14,8 +14,9 @@ python=${PYTHON:-python3}
 chunk=${CHUNK_BYTES:-$((60 * 1024 * 1024))}
 target_python=${TARGET_PYTHON:-3.12}
 
-if [ $# -eq 0 ]; then # the runtimes that gpu_check tries; torch, NumPy, OpenCV and onnx are to be there
-	set -- onnxruntime-gpu tensorrt-rtx-cu13 tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs cuda-bindings cuda-pathfinder
+if [ $# -eq 0 ]; then # what gpu_check tries and needs; torch, NumPy, OpenCV and onnx are to be there
+	set -- onnxruntime-gpu tensorrt-rtx-cu13 tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs cuda-bindings cuda-pathfinder \
+		grpcio protobuf googleapis-common-protos # of the server, whose scheduler the part `frames` runs
 fi
 
 platforms=()

@@ -39,6 +39,7 @@ def test_the_dry_run_fills_every_table_and_says_what_cannot_run(tmp_path: Path) 
     assert [row["batch"] for row in parts["speed:onnxruntime:f32"]["rows"]] == [1, 2]
     assert [row["streams"] for row in parts["frames:torch:f32"]["rows"]] == [1, 2]
     assert parts["frames:torch:f32"]["is_on_device"]
+    assert parts["parity:torch:f32"]["by_both_ways"]["equal"] > 0.9
     assert "dry run" in tables.splitlines()[0]
     assert all(f"| {engine} | f32 |" in tables for engine in ("torch", "onnxruntime"))
     if "failed" in parts["parity:onnxruntime-cuda:f32"]:
@@ -57,6 +58,15 @@ def test_the_dry_run_fills_every_table_and_says_what_cannot_run(tmp_path: Path) 
 )
 def test_a_part_that_fails_is_told_with_its_reason(program: str, seconds: float, reason: str) -> None:
     assert reason in run_part([sys.executable, "-c", program], seconds)["failed"]
+
+
+def test_a_compiled_torch_is_an_engine_of_its_own_here(tmp_path: Path) -> None:
+    main(["--parts", "parity", "--engines", "torch-cuda-compiled", "--out", str(tmp_path)])
+
+    parts = json.loads((tmp_path / "gpu_check.json").read_text())["parts"]
+    assert parts.keys() == {"parity:torch-cuda-compiled:f16", "parity:torch-cuda-compiled:f32"}
+    for part in parts.values():
+        assert "failed" not in part or "engine: must be" not in part["failed"]
 
 
 def test_a_part_gives_what_it_printed_last() -> None:

@@ -4,7 +4,10 @@ The order of a frame's way is the pipeline's business. What a way does with each
 for the last bits; what kind of array it keeps between two steps is its own.
 """
 
-from typing import Any, Protocol
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 
 from kinema_core.color import compose_chroma, halve_luma, luma_to_lightness
 from kinema_core.engines.engine import Engine, check_colour
+from kinema_core.errors import EngineError
 from kinema_core.frames import ColorTags, Plane
 from kinema_core.steering.grade import Grade
 from kinema_core.temporal.stabilizer import Stabilizer
@@ -19,6 +23,11 @@ from kinema_core.temporal.state import StateReader, Value
 from kinema_core.upsample import upsample_ab
 
 F32 = NDArray[np.float32]
+
+_log = logging.getLogger(__name__)
+
+MAX_SHARE_OF_OTHER_CODES: Final = 0.01
+"""Of a device's codes of chroma, those that are more than 1 of 255 from the CPU's; torch on a CPU has none."""
 
 
 class Smoother(Protocol):
@@ -41,14 +50,22 @@ class Smoother(Protocol):
 class FrameWay(Protocol):
     """The steps of a frame's way; ab between them is of the way's own kind, (h, w, 2) on the CPU."""
 
+    device: str
+    """"cpu", or as torch names it."""
+
     def fits(self, shape: tuple[int, int], working_shape: tuple[int, int], ab_shape: tuple[int, int]) -> bool:
         """Tell whether frames of `shape` can go this way, with a model that sees `working_shape`; else they go HOST."""
 
     def prepare(self, luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> tuple[F32, Any]:
         """Return lightness (1, 1, h, w) of `shape`, L*, for what runs on the CPU, and what the later steps need."""
 
-    def infer(self, engine: Any, lightness: F32, prepared: Any) -> Any:
-        """Return what the model gives.
+    def picture(self, lightness: F32, prepared: Any) -> Any:
+        """Return what the model sees of a frame, (1, 1, h, w), as `infer` takes it."""
+
+    def infer(self, engine: Any, pictures: Sequence[Any]) -> list[Any]:
+        """Give pictures of one shape to the model together, and return what it gives for each, in their order.
+
+        A picture gets the same bits in any company, as `Engine` promises, and keeps no memory of the others.
 
         Raises:
             EngineError: the model could not run, or gave what is no colour.
@@ -76,6 +93,8 @@ class FrameWay(Protocol):
 class HostWay:
     """The CPU, by NumPy and OpenCV."""
 
+    device = "cpu"
+
     def fits(self, shape: tuple[int, int], working_shape: tuple[int, int], ab_shape: tuple[int, int]) -> bool:  # noqa: ARG002
         """Tell that every frame can."""
         return True
@@ -84,9 +103,16 @@ class HostWay:
         """Return lightness as `FrameWay` says."""
         return prepare_lightness(luma, tags, shape), None
 
-    def infer(self, engine: Engine, lightness: F32, prepared: Any) -> F32:  # noqa: ARG002 - there is nothing
-        """Return ab (1, 2, h/s, w/s)."""
-        return engine.infer(lightness)
+    def picture(self, lightness: F32, prepared: Any) -> F32:  # noqa: ARG002 - there is nothing
+        """Return lightness itself."""
+        return lightness
+
+    def infer(self, engine: Engine, pictures: Sequence[F32]) -> list[F32]:
+        """Return ab (1, 2, h/s, w/s) of each."""
+        if len(pictures) == 1:
+            return [engine.infer(pictures[0])]
+        ab = engine.infer(np.concatenate(pictures))
+        return [ab[number : number + 1].copy() for number in range(len(pictures))]
 
     def take_ab(self, ab: F32, lightness: F32) -> F32:
         """Return ab (h/s, w/s, 2)."""
@@ -126,9 +152,53 @@ def prepare_lightness(luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> F
 
 
 def way_for(engine: Any) -> FrameWay:
-    """Return the GPU where the engine takes and gives what lies there, else the CPU."""
+    """Return the GPU where the engine takes and gives what lies there, and the way there gives the CPU's colours."""
     if not getattr(engine, "takes_tensors", False):
         return HOST
+    return way_on(engine.device)
+
+
+@cache
+def way_on(device: str) -> FrameWay:
+    """Return the way on `device`, or HOST, with a warning, where the device colours otherwise than the CPU."""
     from kinema_core.device.way import DeviceWay  # with torch, which is loaded already then
 
-    return DeviceWay(engine.device)
+    way = DeviceWay(device)
+    try:
+        share = share_of_other_codes(way)
+    except EngineError as err:
+        reason = str(err)
+    else:
+        if share <= MAX_SHARE_OF_OTHER_CODES:
+            return way
+        reason = f"{share:.1%} of its codes of chroma are not the CPU's, where {MAX_SHARE_OF_OTHER_CODES:.0%} may be"
+    _log.warning("frames_not_kept_on_device", extra={"device": device, "reason": reason})
+    return HOST
+
+
+def share_of_other_codes(way: FrameWay) -> float:
+    """Return which part of a small fixed film's Cb and Cr is more than 1 of 255 from what HOST gives.
+
+    Raises:
+        EngineError: the device fails.
+    """
+    from kinema_core.engines.self_test import fixed_pictures
+
+    scene = np.rint(fixed_pictures(160)[0, 0] * 2.55).astype(np.uint8)
+    film = [np.ascontiguousarray(np.roll(scene, 2 * number, axis=1)) for number in range(3)]
+    planes = [_fixed_colours(each, film) for each in (way, HOST)]
+    return float((np.abs(planes[0] - planes[1]) > 1).mean())
+
+
+def _fixed_colours(way: FrameWay, film: Sequence[Plane]) -> NDArray[np.int64]:
+    """Colour a film by the lightness of its small pictures, as they lie where the model would see them."""
+    tags = ColorTags()
+    planes: list[Plane] = []
+    smoother = way.new_smoother(0.5)
+    for luma in film:
+        lightness, prepared = way.prepare(luma, tags, (64, 64))
+        small = way.to_host(way.picture(lightness, prepared)[0]).reshape(64, 64)[::2, ::2]
+        ab = np.stack([40 * np.sin(small / 15), 40 * np.cos(small / 20)], axis=-1)
+        smoothed = smoother.smooth(lightness[0, 0], way.from_host(ab), is_cut=luma is film[0])
+        planes += way.compose(*way.upsample(smoothed, luma, prepared, tags, Grade(0.2)), tags)
+    return np.stack(planes).astype(np.int64)

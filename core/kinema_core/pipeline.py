@@ -180,13 +180,23 @@ class Colorizer:
         """Pass over a frame that gets no colour; what it says of a cut counts for the next one."""
         self._skipped_cut = any_cut(self._skipped_cut, is_cut)
 
+    @property
+    def way(self) -> FrameWay:
+        """Where the frames are worked on; its `infer` takes the pictures of several films together."""
+        return self._way
+
+    def picture(self, prepared: Prepared) -> Any:
+        """Return what the model sees of a frame, as `way.infer` takes it."""
+        return self._way.picture(prepared.lightness, prepared.on_device)
+
     def infer(self, engine: Engine, prepared: Prepared) -> Any:
         """Return the model's ab as `finish` takes it.
 
         Raises:
             EngineError: the model could not run.
         """
-        return self._way.infer(engine, prepared.lightness, prepared.on_device)
+        (ab,) = self._way.infer(engine, [self.picture(prepared)])
+        return ab
 
     def finish(self, prepared: Prepared, ab: Any) -> Finished:
         """Turn the model's ab, on the CPU (1, 2, h/s, w/s), into the frame's; call it in the order of the frames.

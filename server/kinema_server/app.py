@@ -107,6 +107,7 @@ async def running_server(
                 watch=metrics,
             )
         )
+        logger.info("frames_stay_on", extra={"device": scheduler.way.device})
         metrics.watch_scheduler(scheduler, max_places=settings.max_streams, max_video_places=settings.max_videos)
 
         keys = KeyRing(settings.api_keys) if settings.api_keys is not None else None

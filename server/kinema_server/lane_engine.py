@@ -1,11 +1,13 @@
 """A lane of the scheduler in the shape of an engine, for threads that may wait for it."""
 
 from concurrent.futures import CancelledError
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.errors import CancelledWorkError
+from kinema_core.frame_way import HOST, FrameWay
 from kinema_server.scheduler import Lane, Scheduler
 
 F32 = NDArray[np.float32]
@@ -19,6 +21,8 @@ class LaneEngine:
         self._lane = lane
         engine = scheduler.engine
         self.name, self.precision, self.device = engine.name, engine.precision, engine.device
+        self.takes_tensors = scheduler.way is not HOST
+        """Whether it has a use for `infer_on_device`."""
         self.queue_seconds = 0.0
         """The waits for the engine, in all."""
         self.engine_seconds = 0.0
@@ -30,8 +34,20 @@ class LaneEngine:
         Raises:
             CancelledWorkError: the lane or the scheduler is closed.
         """
+        ab: F32 = self._infer(lightness, HOST)
+        return ab
+
+    def infer_on_device(self, lightness: Any) -> Any:
+        """Infer as the engine's `infer_on_device` does.
+
+        Raises:
+            CancelledWorkError: the lane or the scheduler is closed.
+        """
+        return self._infer(lightness, self._scheduler.way)
+
+    def _infer(self, picture: Any, way: FrameWay) -> Any:
         try:
-            inferred = self._scheduler.submit(self._lane, lightness).result()
+            inferred = self._scheduler.submit(self._lane, picture, way=way).result()
         except CancelledError:
             raise CancelledWorkError("nobody waits for this picture any more") from None
         self.queue_seconds += inferred.queue_seconds

@@ -4,8 +4,8 @@
     lane 2  ▪   ─┼─ in turn ─► batch ─► engine thread
     lane 3  ▪▪  ─┘
 
-A batch holds pictures of one size, as many as the plan allows; where larger batches gain nothing it is one picture. The
-engine gives a picture the same bits in any batch.
+A batch holds pictures of one size that lie on one device, as many as the plan allows; where larger batches gain
+nothing it is one picture. The engine gives a picture the same bits in any batch.
 
 A lane holds at most `depth` pictures and there are at most `max_lanes` lanes, so all that waits is bounded, and a
 borrower with many pictures waiting delays another by one picture, not by all of them. A picture whose deadline has
@@ -25,17 +25,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, ParamSpec, Protocol, Self, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
 from kinema_core.engines.engine import Engine
 from kinema_core.errors import CancelledWorkError
+from kinema_core.frame_way import HOST, FrameWay, way_for
 from kinema_server.batching import BatchPlan
 from kinema_server.errors import BusyError, LateError
 
-F32 = NDArray[np.float32]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -44,8 +41,8 @@ R = TypeVar("R")
 class Inferred:
     """What the engine made of one picture."""
 
-    ab: F32
-    """(1, 2, h/s, w/s), Lab units."""
+    ab: Any
+    """(1, 2, h/s, w/s), Lab units, as the picture's way gives it: on the CPU an array of float32."""
     queue_seconds: float
     """The wait for the engine."""
     engine_seconds: float
@@ -53,13 +50,19 @@ class Inferred:
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    lightness: F32
+    picture: Any
+    """(1, 1, h, w), L* 0-100, as `way` takes it."""
+    way: FrameWay
     submitted: float
     answer: Future[Inferred]
     deadline: float
     """By `perf_counter`, as all times here."""
     taken: float = 0.0
     """When it became part of a batch."""
+
+    def goes_with(self, other: "_Job") -> bool:
+        """Tell whether both can be in one batch."""
+        return self.way is other.way and self.picture.shape == other.picture.shape
 
 
 class Wait(NamedTuple):
@@ -126,6 +129,8 @@ class Scheduler:
         watch: EngineWatch | None = None,
     ) -> None:
         self.engine = engine
+        self.way = way_for(engine)
+        """Where the frames of streams and films are worked on: beside the engine, if it has a GPU of its own."""
         self._batching = batching or BatchPlan()
         self._watch = watch
         self._max_lanes = max_lanes
@@ -198,15 +203,15 @@ class Scheduler:
                 with contextlib.suppress(ValueError):
                     self._turns.remove(lane)
 
-    def submit(self, lane: Lane, lightness: F32, *, deadline: float = math.inf) -> Future[Inferred]:
-        """Queue a picture (1, 1, h, w), L* 0-100, in a lane.
+    def submit(self, lane: Lane, picture: Any, *, way: FrameWay = HOST, deadline: float = math.inf) -> Future[Inferred]:
+        """Queue a picture (1, 1, h, w), L* 0-100, as `way` takes it, in a lane.
 
         The answer is LateError where its turn comes after `deadline`, by `perf_counter`.
 
         Raises:
             CancelledWorkError: the lane or the scheduler is closed.
         """
-        job = _Job(lightness, time.perf_counter(), Future(), deadline)
+        job = _Job(picture, way, time.perf_counter(), Future(), deadline)
         with self._changed:
             if self._is_closed or lane.is_closed:
                 raise CancelledWorkError("nobody waits for this picture any more")
@@ -256,10 +261,10 @@ class Scheduler:
         return batch
 
     def _fill(self, batch: list[_Job]) -> None:
-        """Take pictures in turn, up to a full batch or one of another size."""
+        """Take pictures in turn, up to a full batch or one that does not go with it."""
         while self._turns and len(batch) < self._batching.max_size:
             lane = self._turns[0]
-            if batch and lane.jobs[0].lightness.shape != batch[0].lightness.shape:
+            if batch and not lane.jobs[0].goes_with(batch[0]):
                 return
             self._turns.popleft()
             job = lane.next_job()
@@ -277,8 +282,7 @@ class Scheduler:
             return
         started = time.perf_counter()
         try:
-            pictures = [job.lightness for job in batch]
-            ab = self.engine.infer(np.concatenate(pictures) if len(pictures) > 1 else pictures[0])
+            results = batch[0].way.infer(self.engine, [job.picture for job in batch])
         except Exception as error:  # noqa: BLE001 - carried to the lanes that wait for it; the thread serves on
             if self._watch is not None:
                 self._watch.failed()
@@ -291,8 +295,8 @@ class Scheduler:
         seconds = time.perf_counter() - started
         if self._watch is not None:
             self._watch.ran([Wait(job.taken - job.submitted, started - job.taken) for job in batch], seconds)
-        for number, job in enumerate(batch):
-            job.answer.set_result(Inferred(ab[number : number + 1], started - job.submitted, seconds))
+        for job, ab in zip(batch, results, strict=True):
+            job.answer.set_result(Inferred(ab, started - job.submitted, seconds))
 
 
 def _bound(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:

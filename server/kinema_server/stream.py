@@ -185,6 +185,7 @@ class Stream:
             tags=spec.tags,
             options=spec.options,
             on_smoothed=self._note_smoothed,
+            way=self.scheduler.way,
         )
 
     @property
@@ -248,7 +249,8 @@ class Stream:
         deadline = received + (math.inf if self.spec.max_delay_seconds is None else self.spec.max_delay_seconds)
         prepared, prepare_seconds = await self.scheduler.run_frame(self._prepare, sent)
         try:
-            answer = await asyncio.wrap_future(self.scheduler.submit(self.lane, prepared.lightness, deadline=deadline))
+            picture, way = self._colorizer.picture(prepared), self._colorizer.way
+            answer = await asyncio.wrap_future(self.scheduler.submit(self.lane, picture, way=way, deadline=deadline))
         except LateError:
             return _Late(LateAnswer(sent.seq, sent.pts), sent.is_cut)
         return _Inferred(sent.seq, received, prepared, prepare_seconds, answer)

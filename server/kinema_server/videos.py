@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 from kinema_core.bundle import Manifest
 from kinema_core.engines.engine import Engine
 from kinema_core.errors import CancelledWorkError, InvalidInputError
+from kinema_core.frame_way import way_for
 from kinema_core.media.deinterlacer import Deinterlace
 from kinema_core.media.reader import FilmReader
 from kinema_core.media.writer import FilmWriter
@@ -108,6 +109,7 @@ def colorize_video(
             tags=film.tags,
             options=request.options,
             on_smoothed=on_smoothed,
+            way=way_for(engine),
         )
         with (
             FilmWriter.like(

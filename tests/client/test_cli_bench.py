@@ -6,7 +6,7 @@ import pytest
 
 from kinema_client.cli import main
 from kinema_client.commands.bench import measure
-from kinema_client.commands.stage_times import synthetic_film, time_stages
+from kinema_client.commands.stage_times import synthetic_film, time_engine, time_stages
 from kinema_core.bundle import Bundle
 from kinema_core.engines import tensorrt
 from kinema_core.engines.cuda_driver import Gpu
@@ -14,6 +14,7 @@ from kinema_core.errors import EngineUnavailableError, NoGpuError
 from kinema_core.frames import ColorTags
 from tests.core.tiny_models import tiny_bundle
 from tests.fakes import FAKE_MANIFEST, FakeEngine
+from tests.tensors import TensorEngine
 
 MODELS = ["model: openvino f32", "model: onnxruntime f32", "model: torch f32", "model: torch bf16"]
 STAGES = ["prepare", *MODELS, "finish", "compose", "encode"]
@@ -61,6 +62,16 @@ def test_the_numbers_are_shown_and_written(bundle: Bundle, tmp_path: Path, capsy
     assert report["digest"] == bundle.digest
     assert all(stage in said for stage in STAGES)
     assert f"{report['milliseconds']['encode']['1280x720']:.1f}" in said
+
+
+def test_frames_are_timed_where_the_engine_keeps_them() -> None:
+    engine, film = TensorEngine(), synthetic_film(96, 128, 6)
+
+    times = time_stages(film, FAKE_MANIFEST, engine)
+    milliseconds = time_engine(film, FAKE_MANIFEST, engine)
+
+    assert engine.num_on_device == [1] * 12
+    assert min(times.prepare, times.finish, times.compose, milliseconds) > 0
 
 
 def test_a_stage_is_timed_by_the_clock_that_is_given() -> None:

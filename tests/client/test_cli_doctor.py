@@ -10,7 +10,9 @@ from kinema_client.cli import main
 from kinema_client.commands.findings import check_engines, check_gpu, check_packages, check_system
 from kinema_core.bundle import Bundle
 from kinema_core.engines import cuda_driver, onnxruntime_cuda, tensorrt, torch
+from kinema_core.engines import tensors as tensors_module
 from kinema_core.engines.cuda_driver import Gpu
+from kinema_core.engines.tensors import Tensors
 from kinema_core.errors import NoGpuError
 from tests.core.tiny_models import tiny_bundle
 
@@ -164,6 +166,24 @@ def test_with_a_gpu_each_lack_comes_with_the_command_that_mends_it(
         "onnxruntime-cuda": "pip uninstall --yes onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'",
     }
     assert findings["engine openvino"].is_fine
+
+
+@pytest.mark.parametrize(
+    ("tensors", "told"),
+    [(None, "only the model runs there; pip install 'kinema[torch]'"), (Tensors("cuda", lambda: 0), "luma to chroma")],
+)
+def test_where_an_engine_runs_on_a_gpu_it_is_told_whether_frames_stay_there(
+    tensors: Tensors | None, told: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, find_one)
+    monkeypatch.setattr(onnxruntime_cuda, "_PROVIDER", "CPUExecutionProvider")
+    monkeypatch.setattr(onnxruntime_cuda, "_PROVIDER_OPTIONS", {})
+    monkeypatch.setattr(tensors_module, "find_tensors", lambda: tensors)
+
+    findings = {finding.subject: finding for finding in check_engines(bundle.path)}
+
+    assert findings["frames on the GPU"].is_fine
+    assert told in findings["frames on the GPU"].detail
 
 
 def test_onnxruntime_for_a_gpu_takes_the_place_of_the_other(monkeypatch: pytest.MonkeyPatch) -> None:

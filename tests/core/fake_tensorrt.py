@@ -5,6 +5,7 @@ its memory only then, and new memory is full of NaN. Code that forgets to wait g
 hold the ONNX file, which ONNX Runtime runs on the CPU.
 """
 
+import ctypes
 import itertools
 import json
 from collections.abc import Callable
@@ -135,6 +136,18 @@ class FakeCuda:
             memory[...] = self.memory[address][: memory.nbytes]
 
         stream.work.append(copy)
+
+    def copy_on_device(self, target: int, source: int, num_bytes: int, stream: FakeStream) -> None:
+        def copy() -> None:
+            self._at(target, num_bytes)[...] = self._at(source, num_bytes)
+
+        stream.work.append(copy)
+
+    def _at(self, address: int, num_bytes: int) -> Bytes:
+        """Return memory of its own, or of a tensor on the CPU, which stands in for one on the GPU."""
+        if address in self.memory:
+            return self.memory[address][:num_bytes]
+        return np.ctypeslib.as_array((ctypes.c_uint8 * num_bytes).from_address(address))
 
     def capture(self, stream: FakeStream, queue_work: Callable[[], None]) -> int:
         if self.captures_fail:

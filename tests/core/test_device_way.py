@@ -1,7 +1,6 @@
 """A frame's way on a device gives what the CPU's gives, but for the last bits; torch on the CPU stands in for a GPU."""
 
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -13,18 +12,21 @@ from numpy.typing import NDArray
 from kinema_core.color import compose_chroma, halve_luma
 from kinema_core.device import compose as device_compose
 from kinema_core.device import sampling
+from kinema_core.device import stabilizer as stabilizer_module
+from kinema_core.device import way as way_module
 from kinema_core.device.upsample import upsample_ab as upsample_on_device
 from kinema_core.device.way import DeviceWay
 from kinema_core.engines.retry import NUM_TRIES, RetryingEngine
 from kinema_core.engines.torch_run import check_colour_on_device
 from kinema_core.errors import EngineError, InvalidInputError
-from kinema_core.frame_way import HOST, way_for
-from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, Plane
+from kinema_core.frame_way import HOST, way_for, way_on
+from kinema_core.frames import ColorFrame, ColorRange, ColorTags, Matrix, Plane
 from kinema_core.pipeline import Colorizer, Options, colorize_frames
 from kinema_core.steering.colour_statistics import ColourStatistics
 from kinema_core.steering.grade import Grade
 from kinema_core.upsample import upsample_ab
 from tests.fakes import FAKE_MANIFEST, FakeEngine, random_luma
+from tests.tensors import TensorEngine, moving_film, smooth_field
 
 F32 = NDArray[np.float32]
 
@@ -35,35 +37,6 @@ TAGS = [
     ColorTags(Matrix.BT601, ColorRange.FULL, bit_depth=10),
 ]
 WAY = DeviceWay("cpu")
-
-
-class TensorEngine(FakeEngine):
-    """The fake engine, for tensors too."""
-
-    device = "cpu"
-    takes_tensors = True
-
-    def infer_on_device(self, lightness: torch.Tensor) -> torch.Tensor:
-        ab = torch.from_numpy(self.infer(lightness.numpy()))
-        check_colour_on_device(ab, lightness)
-        return ab
-
-
-def smooth_field(height: int, width: int, seed: int, scale: float) -> F32:
-    """Return a field of patches, (height, width), about -scale to scale."""
-    coarse = np.random.default_rng(seed).uniform(-scale, scale, (7, 9)).astype(np.float32)
-    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
-
-
-def moving_film(num_frames: int, height: int, width: int, tags: ColorTags) -> Iterator[LumaFrame]:
-    """Make a picture with grain that moves by three pixels a frame, and another one from the fifth frame on."""
-    top = (1 << tags.bit_depth) - 1
-    for index in range(num_frames):
-        wide = smooth_field(height, width + 3 * num_frames, index // 5, 0.5) + 0.5
-        shown = wide[:, 3 * index : 3 * index + width]
-        grain = np.random.default_rng(index).normal(0, 0.01, shown.shape)
-        luma: Any = np.clip((shown + grain) * top, 0, top).astype(tags.dtype)
-        yield LumaFrame(luma, index, Fraction(1, 24), tags)
 
 
 def colorizers(height: int, width: int, tags: ColorTags, **options: Any) -> tuple[Colorizer, Colorizer]:
@@ -184,6 +157,39 @@ def test_the_device_is_taken_where_the_engine_takes_tensors() -> None:
     assert way_for(RetryingEngine(FakeEngine(), FakeEngine)) is HOST
 
 
+def shifts_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(way_module, "upsample_ab", lambda *given: upsample_on_device(*given) + 5)
+
+
+def sees_another_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(way_module, "lightness_of", lambda *given: device_compose.lightness_of(*given).flip(1))
+
+
+def forgets_to_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stabilizer_module, "sample", lambda planes, _x, _y: planes.roll(7, 2))
+
+
+def has_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(way_module, "compose_chroma", fail)
+
+
+@pytest.mark.parametrize("spoil", [shifts_colours, sees_another_picture, forgets_to_move, has_no_memory])
+def test_a_device_that_colours_otherwise_than_the_cpu_is_left_alone(
+    spoil: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(monkeypatch)
+    way_on.cache_clear()
+
+    way = way_for(TensorEngine())
+
+    way_on.cache_clear()
+    assert way is HOST
+    assert [record.getMessage() for record in caplog.records] == ["frames_not_kept_on_device"]
+
+
 class WrongEngine(TensorEngine):
     """Gives `value` throughout."""
 
@@ -211,6 +217,53 @@ def test_what_is_no_colour_is_an_error_and_tried_again(value: float, reason: str
         list(colorize_frames(frames, device, RetryingEngine(first, reopen)))
 
     assert (len(first.seen), len(opened)) == (NUM_TRIES - 1, 1)
+
+
+def test_pictures_of_several_films_get_the_same_colours_together_and_keep_no_memory_of_each_other() -> None:
+    engine = TensorEngine()
+    pictures = [torch.rand(1, 1, 32, 40) * 100 for _ in range(3)]
+
+    together = WAY.infer(engine, pictures)
+
+    for ab, picture in zip(together, pictures, strict=True):
+        torch.testing.assert_close(ab, WAY.infer(engine, [picture])[0], rtol=0, atol=0)
+        assert ab.untyped_storage().nbytes() == ab.nbytes
+    assert engine.num_on_device == [3, 1, 1, 1]
+
+
+def test_one_picture_without_colour_among_others_is_an_error() -> None:
+    lightness = torch.rand(3, 1, 32, 40) * 100
+    ab = torch.ones(3, 2, 16, 20)
+    check_colour_on_device(ab, lightness)
+    ab[1] = 0
+
+    with pytest.raises(EngineError, match="no colour at all"):
+        check_colour_on_device(ab, lightness)
+
+    lightness[1] = 50  # where nothing is to be seen there need be no colour
+    check_colour_on_device(ab, lightness)
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "no memory left.*--working-size"),
+        (RuntimeError("CUDA error: unspecified launch failure"), "failed on the GPU: CUDA error"),
+    ],
+    ids=["memory", "anything else"],
+)
+@pytest.mark.parametrize("step", ["resize_area", "upsample_ab", "compose_chroma"])
+def test_a_device_that_fails_is_an_engine_that_failed(
+    step: str, failure: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    _, device = colorizers(96, 128, ColorTags())
+    monkeypatch.setattr(way_module, step, fail)
+
+    with pytest.raises(EngineError, match=told):
+        list(colorize_frames(moving_film(2, 96, 128), device, TensorEngine()))
 
 
 @pytest.mark.parametrize("tags", TAGS, ids=str)

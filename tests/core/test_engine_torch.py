@@ -175,6 +175,37 @@ def test_a_tensor_gets_the_colours_that_an_array_gets(engine: TorchEngine) -> No
         engine.infer_on_device(torch.from_numpy(lightness))
 
 
+def test_where_company_changes_the_bits_each_picture_runs_alone_as_array_and_as_tensor(bundle: Bundle) -> None:
+    sizes: list[int] = []
+
+    def run(lightness: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(lightness))
+        return torch.ones(len(lightness), 2, 16, 16)
+
+    engine = TorchEngine(bundle, run, device="cuda", precision="f32")
+    engine.infer(random_lightness(3, 1, 32, 32))
+    engine.run_one_by_one()
+    engine.infer(random_lightness(3, 1, 32, 32))
+    engine.infer_on_device(torch.from_numpy(random_lightness(2, 1, 32, 32)))
+
+    assert sizes == [2, 1, 1, 1, 1, 1, 1]
+
+
+def test_the_network_that_ships_may_lie_channels_last_and_is_compiled_in_one_piece(bundle: Bundle) -> None:
+    module = module_from_onnx(bundle.onnx).eval()
+    lightness = torch.from_numpy(random_lightness(2, 1, 64, 96))
+    with torch.inference_mode():
+        expected = module(lightness)
+        last: Any = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stubs lack it
+
+        # The tracer alone, for kernels are a GPU's business; it refuses what would break the network into pieces.
+        run: Any = torch.compile(last, backend="eager", fullgraph=True)
+        compiled = run(lightness)
+
+        torch.testing.assert_close(last(lightness), expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(compiled, expected, rtol=0, atol=1e-3)
+
+
 def test_int8_is_left_to_others(tmp_path: Path) -> None:
     both = tiny_bundle(tmp_path / "both", int8_onnx=quantized_onnx())
 

@@ -1,14 +1,17 @@
 """What the engines for a GPU do where something is missing; ONNX Runtime's is also run, with its CPU provider."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import torch as pytorch
 from numpy.typing import NDArray
 
 from kinema_core.bundle import Bundle
+from kinema_core.device.way import DeviceWay
 from kinema_core.engines import onnxruntime_cuda, tensorrt, torch
 from kinema_core.engines.cuda_driver import Gpu
 from kinema_core.engines.cuda_memory import CudaRuntime
@@ -16,7 +19,9 @@ from kinema_core.engines.engine import Precision
 from kinema_core.engines.onnxruntime_cuda import open_onnxruntime_cuda
 from kinema_core.engines.select import GPU_ENGINES, open_engine
 from kinema_core.engines.tensorrt_runtime import TensorRtName, load_tensorrt
+from kinema_core.engines.tensors import Tensors
 from kinema_core.errors import EngineError, EngineUnavailableError, NoGpuError
+from kinema_core.frame_way import way_for
 from tests.core.tiny_models import WEIGHTS, chain_onnx, convolution_onnx, convolve, quantized_onnx, tiny_bundle
 
 F32 = NDArray[np.float32]
@@ -97,13 +102,21 @@ def test_a_version_that_names_things_otherwise_is_not_used(bundle: Bundle, monke
         open_engine(bundle, "tensorrt-rtx")
 
 
-def test_cuda_python_says_what_is_wrong_where_no_driver_is() -> None:
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        ("cudaMalloc", lambda cuda: cuda.allocate(16)),
+        ("cudaMemcpyAsync", lambda cuda: cuda.copy_on_device(4096, 8192, 16, 0)),
+        ("cudaEventRecord", lambda cuda: cuda.record(0, 0)),  # PyTorch tells its streams by their numbers
+    ],
+)
+def test_cuda_python_says_what_is_wrong_where_no_driver_is(function: str, call: Callable[[CudaRuntime], None]) -> None:
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="cuda-bindings is for Linux on x86-64")
     if runtime.cudaGetDeviceCount()[0] == runtime.cudaError_t.cudaSuccess:
         pytest.skip("there is a GPU, with which nothing is wrong")
 
-    with pytest.raises(EngineError, match=r"CUDA failed: cudaMalloc says .*\(\d+\)"):
-        CudaRuntime().allocate(16)
+    with pytest.raises(EngineError, match=rf"CUDA failed: {function} says .*\(\d+\)"):
+        call(CudaRuntime())
 
 
 def test_without_cuda_python_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +173,45 @@ def test_where_company_changes_the_bits_each_picture_runs_alone(
     assert seen == [(1, 1, 64, 64)] * 3
     np.testing.assert_allclose(ab, convolve(lightness), rtol=0, atol=2e-5)
     assert "batches_run_one_by_one" in [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.usefixtures("cpu_for_cuda")
+@pytest.mark.parametrize("is_one_by_one", [False, True])
+def test_onnxruntime_gives_tensors_the_bits_of_arrays_by_their_addresses(
+    is_one_by_one: bool, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime_cuda, "find_tensors", lambda: Tensors("cpu", lambda: None))
+    monkeypatch.setattr(onnxruntime_cuda, "is_same_in_company", lambda *_: not is_one_by_one)
+    engine = open_onnxruntime_cuda(bundle)
+    wide = pytorch.rand(3, 1, 64, 192, generator=pytorch.Generator().manual_seed(1)) * 100
+
+    ab = engine.infer_on_device(wide[..., ::2])
+
+    assert engine.takes_tensors
+    np.testing.assert_array_equal(ab.numpy(), engine.infer(wide[..., ::2].numpy()))
+    assert isinstance(way_for(engine), DeviceWay)
+    with pytest.raises(EngineError, match="failed on a tensor"):
+        engine.infer_on_device(pytorch.ones(1, 2, 32, 32))
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.infer_on_device(wide)
+
+
+@pytest.mark.usefixtures("cpu_for_cuda")
+def test_where_onnxruntime_takes_no_address_it_serves_on_by_arrays(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise EngineError("on purpose")
+
+    monkeypatch.setattr(onnxruntime_cuda, "find_tensors", lambda: Tensors("cpu", lambda: None))
+    monkeypatch.setattr(onnxruntime_cuda._CudaModel, "run_on_device", fail)
+
+    engine = open_onnxruntime_cuda(bundle)
+
+    assert not engine.takes_tensors
+    assert np.isfinite(engine.infer(np.full((1, 1, 32, 32), 50, np.float32))).all()
+    assert "tensors_not_taken" in [record.getMessage() for record in caplog.records]
 
 
 @pytest.mark.usefixtures("cpu_for_cuda")

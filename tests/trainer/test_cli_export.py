@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from kinema_client.cli import main
-from kinema_core.bundle import DEFAULT_BUNDLE, load_bundle
+from kinema_core.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from kinema_core.engines import tensorrt
+from kinema_core.engines.cuda_driver import Gpu
+from kinema_core.engines.plan_cache import PlanCache
+from kinema_core.engines.tensorrt import Machine
+from kinema_core.errors import NoGpuError
+from tests.core.fake_tensorrt import FakeCuda, fake_tensorrt
 from tests.core.tiny_models import convolution_onnx, tiny_bundle
 from tests.trainer.networks import SMALL, write_lively_checkpoint
 from tests.trainer.photos import encode_jpeg, make_photo, write_photos
@@ -120,3 +126,73 @@ def test_a_broken_bundle_is_named_beside_the_whole_ones(tmp_path: Path, capsys: 
 def test_a_folder_without_bundles_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--folder", str(tmp_path)]) == 2
     assert "no model bundle in" in capsys.readouterr().err
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Have FakeTensorRt found where TensorRT is looked for."""
+    cuda = FakeCuda()
+    gpu = Gpu("Fake GPU", (9, 0), 80 << 30, (13, 0))
+    found = Machine(fake_tensorrt(cuda), cuda, gpu, PlanCache(tmp_path / "cache"))
+    monkeypatch.setattr(tensorrt, "find_machine", lambda _name: found)
+    return found
+
+
+def test_with_an_engine_the_bundles_plan_is_built_too(
+    machine: Machine, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(
+        ["export", str(checkpoint), str(tmp_path / "bundle"), "--working-size", "32", "--engine", "tensorrt",
+         "--precision", "f16"]
+    )  # fmt: skip
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert code == 0
+    assert load_bundle(tmp_path / "bundle").forms == ("f32",)
+    assert "plan: f16 for Fake GPU" in said
+    assert len(list(machine.cache.folder.glob("*.plan"))) == 2, "this one, and the one that was held against torch"
+
+
+def test_with_an_engine_alone_it_is_the_plan_of_the_model_that_ships(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept: list[str] = []
+
+    def keep(given: Machine, bundle: Bundle, precision: str) -> str:
+        assert given is machine
+        kept.append(f"{bundle.digest} {precision}")
+        return "built on purpose"
+
+    monkeypatch.setattr(tensorrt, "keep_plan", keep)
+
+    code = main(["export", "--engine", "tensorrt"])
+
+    assert code == 0
+    assert kept == [f"{load_bundle().digest} f32"]
+    assert "plan: built on purpose" in capsys.readouterr().out
+
+
+def test_without_a_gpu_nothing_is_exported_for_one(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find_none() -> Gpu:
+        raise NoGpuError("no NVIDIA driver")
+
+    monkeypatch.setattr(tensorrt, "find_gpu", find_none)
+
+    code = main(["export", str(checkpoint), str(tmp_path / "bundle"), "--engine", "tensorrt-rtx"])
+
+    assert code == 1
+    assert "no NVIDIA driver" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["best.pt"], ["best.pt", "--engine", "tensorrt"]])
+def test_what_is_to_be_exported_must_be_said(
+    arguments: list[str], checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(checkpoint.parent)
+
+    assert main(["export", *arguments]) == 2
+
+    assert "CHECKPOINT and BUNDLE" in capsys.readouterr().err

@@ -50,11 +50,8 @@ def compile_model(
             num_bytes, targets = build_for_all(bundle, precision)
             result = f"can be built for {', '.join(targets)}: {num_bytes:,} bytes; nothing was kept"
         else:
-            from kinema_core.engines.tensorrt import find_machine, open_on
+            from kinema_core.engines.tensorrt import find_machine, keep_plan
 
-            machine = find_machine(engine)
-            opened = open_on(machine, bundle, precision, report)
-            opened.close()
-            result = f"{opened.precision} for {machine.gpu}, kept in {machine.cache.folder}"
+            result = keep_plan(find_machine(engine), bundle, precision, report)
     manifest = bundle.manifest
     typer.echo(f"{manifest.name} {manifest.version} {precision}, {time.perf_counter() - began:.1f} s: {result}")

@@ -163,6 +163,18 @@ def _check_gpu_engines(bundle: "Bundle", names: Sequence[str]) -> Iterator[Findi
         is_lacking = not present and not runs
         advice = command[1] if command else "see docs/gpu.md"
         yield Finding(f"engine {name}", told, is_fine=not is_lacking, advice=advice if is_lacking else "")
+    if runs:
+        yield _where_frames_are()
+
+
+def _where_frames_are() -> Finding:
+    """Say whether more than the model runs on the GPU; it need not, so that it is no lack."""
+    from kinema_core.engines.tensors import find_tensors
+
+    if find_tensors() is not None:
+        return Finding("frames on the GPU", "from luma to chroma")
+    told = "no: there is no PyTorch with CUDA, so that only the model runs there; pip install 'kinema[torch]'"
+    return Finding("frames on the GPU", told)
 
 
 def _open_in_every_precision(bundle: "Bundle", name: str) -> tuple[bool, str, str]:

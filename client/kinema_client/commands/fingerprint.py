@@ -14,6 +14,7 @@ import av
 from kinema_core.engines.cuda_driver import find_gpu
 from kinema_core.engines.engine import Engine
 from kinema_core.errors import MediaError
+from kinema_core.frame_way import HOST, way_for
 from kinema_core.media.image_sequence import find_sequence, name_of
 
 if TYPE_CHECKING:
@@ -82,14 +83,16 @@ def fingerprint_of_programs() -> Fingerprint:
 
 
 def fingerprint_of_engine(engine: Engine) -> Fingerprint:
-    """Write down what runs the model: by which version, in which precision, and on which GPU."""
+    """Write down what runs the model, by which version, in which precision and on which GPU, and where frames stay."""
     versions = {
         name: importlib.metadata.version(name)
         for name in _ENGINE_DISTRIBUTIONS.get(engine.name, ())
         if any(importlib.metadata.distributions(name=name))
     }
     gpu = {"GPU": str(find_gpu())} if engine.device == "cuda" else {}
-    return {"engine": engine.name, "precision": engine.precision} | versions | gpu
+    way = way_for(engine)
+    frames = {} if way is HOST else {"frames stay on": f"{way.device}, by torch {importlib.metadata.version('torch')}"}
+    return {"engine": engine.name, "precision": engine.precision} | versions | gpu | frames
 
 
 def fingerprint_of_threads(codec: str) -> Fingerprint:

@@ -5,14 +5,16 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from kinema_core.bundle import Manifest
-from kinema_core.engines.engine import F32, Engine
+from kinema_core.engines.engine import Engine
+from kinema_core.frame_way import way_for
 from kinema_core.frames import ColorFrame, ColorTags, LumaFrame
 from kinema_core.media.writer import FilmWriter
 from kinema_core.pipeline import Colorizer, Finished, Prepared
@@ -43,13 +45,16 @@ class StageMilliseconds:
 def time_stages(
     frames: Sequence[LumaFrame], manifest: Manifest, engine: Engine, clock: Clock = perf_counter
 ) -> StageMilliseconds:
-    """Time every stage but the engine on `frames`, which are of one size and more than NUM_WARM_UP."""
-    height, width = frames[0].luma.shape
-    colorizer = Colorizer(manifest, height=height, width=width, tags=frames[0].tags)
-    prepared, prepare = _timed(colorizer.prepare, frames, clock)
-    inferred = [(item, engine.infer(item.lightness)) for item in prepared]
+    """Time every stage but the engine on `frames`, which are of one size and more than NUM_WARM_UP.
 
-    def finish(item: tuple[Prepared, F32]) -> tuple[Prepared, Finished]:
+    Where frames stay on a GPU, upsampling may only be queued when "finish" ends; "compose" waits for it.
+    """
+    height, width = frames[0].luma.shape
+    colorizer = Colorizer(manifest, height=height, width=width, tags=frames[0].tags, way=way_for(engine))
+    prepared, prepare = _timed(colorizer.prepare, frames, clock)
+    inferred = [(item, colorizer.infer(engine, item)) for item in prepared]
+
+    def finish(item: tuple[Prepared, Any]) -> tuple[Prepared, Finished]:
         return item[0], colorizer.finish(*item)
 
     finished, finish_ms = _timed(finish, inferred, clock)
@@ -58,10 +63,11 @@ def time_stages(
 
 
 def time_engine(frames: Sequence[LumaFrame], manifest: Manifest, engine: Engine, clock: Clock = perf_counter) -> float:
-    """Time the engine alone on the lightness of `frames`; median milliseconds a frame."""
+    """Time the engine alone on the lightness of `frames`, where that lies; median milliseconds a frame."""
     height, width = frames[0].luma.shape
-    colorizer = Colorizer(manifest, height=height, width=width, tags=frames[0].tags)
-    return _timed(engine.infer, [colorizer.prepare(frame).lightness for frame in frames], clock)[1]
+    colorizer = Colorizer(manifest, height=height, width=width, tags=frames[0].tags, way=way_for(engine))
+    prepared = [colorizer.prepare(frame) for frame in frames]
+    return _timed(partial(colorizer.infer, engine), prepared, clock)[1]
 
 
 def time_encoding(frames: Sequence[ColorFrame], clock: Clock = perf_counter) -> float:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from kinema_core.device.sampling import sample
+from kinema_core.device.step import device_step
 from kinema_core.temporal.motion import MotionFinder, Seen, see
 from kinema_core.temporal.stabilizer import GAIN_MEMORY, LONGEST_MEMORY, MAX_GAIN, read_left
 from kinema_core.temporal.state import StateReader, Value
@@ -37,7 +38,7 @@ class DeviceStabilizer:
         self._energies = torch.zeros(2, dtype=torch.float64, device=device)
         """Of ab, from the model and averaged, summed over the shot, older frames fading."""
 
-    @torch.inference_mode()
+    @device_step
     def smooth(self, lightness: F32, ab: torch.Tensor, *, is_cut: bool) -> torch.Tensor:
         """Return the smoothed ab (2, h, w) of the next frame; `lightness` is (H, W), L*, on the CPU."""
         if self._memory <= 1:
@@ -68,6 +69,7 @@ class DeviceStabilizer:
         """The number of frames averaged, in the mean, as a share of the memory, 0 to 1; None without smoothing."""
         return None if self._state is None else float(self._state.num_averaged.mean()) / self._memory
 
+    @device_step
     def snapshot(self) -> dict[str, Value]:
         """Give what the frames so far leave to the next, in the form in which `Stabilizer` gives it."""
         given, averaged = self._energies.tolist()
@@ -78,6 +80,7 @@ class DeviceStabilizer:
             state |= {"ab": ab, "num_averaged": self._state.num_averaged.cpu().numpy()}
         return state
 
+    @device_step
     def restore(self, state: StateReader, shape: tuple[int, int], ab_shape: tuple[int, int], prefix: str = "") -> None:
         """Go on behind the frames that `snapshot` was taken after, here or on the CPU.
 

@@ -61,6 +61,9 @@ class Cuda(Protocol):
     def copy_to_host(self, memory: Bytes, address: int, stream: Handle) -> None:
         """Queue a copy from the GPU that fills pinned `memory`."""
 
+    def copy_on_device(self, target: int, source: int, num_bytes: int, stream: Handle) -> None:
+        """Queue a copy from one address on the GPU to another."""
+
     def capture(self, stream: Handle, queue_work: Callable[[], None]) -> Handle:
         """Return what `queue_work` puts in a queue as one graph, without running it."""
 
@@ -148,6 +151,11 @@ class CudaRuntime:
         """Queue a copy from the GPU that fills pinned `memory`."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._call("cudaMemcpyAsync", memory.ctypes.data, address, memory.nbytes, kind, stream)
+
+    def copy_on_device(self, target: int, source: int, num_bytes: int, stream: Handle) -> None:
+        """Queue a copy from one address on the GPU to another."""
+        kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        self._call("cudaMemcpyAsync", target, source, num_bytes, kind, stream)
 
     def capture(self, stream: Handle, queue_work: Callable[[], None]) -> Handle:
         """Return what `queue_work` puts in a queue as one graph, without running it."""

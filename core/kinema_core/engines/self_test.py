@@ -22,8 +22,8 @@ MAX_COARSE_DELTA_E: Final = 1.0
 """The same in int8 and bf16, which are chosen for speed: on a CPU they are 0.37 and 0.36 away from f32 (docs/gpu.md).
 What is to be found out is whether something is broken, not whether 8 bits are 8 bits."""
 _NUM_PICTURES: Final = 2
-_COMPANIES: Final = (2, 7, 16)
-"""Numbers of pictures that are run together."""
+_COMPANIES: Final = (2, 7, 8, 16)
+"""Numbers of pictures that are run together; 7 are cut into 4, 2 and 1 where `parts_of` does it."""
 
 
 def max_delta_e(precision: str) -> float:

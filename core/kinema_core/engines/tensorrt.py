@@ -18,10 +18,11 @@ from kinema_core.engines.engine import Precision, check_engine, check_options
 from kinema_core.engines.onnx_precision import onnx_in
 from kinema_core.engines.plan_cache import CacheKey, PlanCache
 from kinema_core.engines.self_test import check_against_cpu, is_same_in_company, max_delta_e
-from kinema_core.engines.serial import SerialEngine
 from kinema_core.engines.tensorrt_model import TensorRtModel
 from kinema_core.engines.tensorrt_plan import BUILD_VERSION, Profile, build_plan, profiles_for
 from kinema_core.engines.tensorrt_runtime import TensorRt, TensorRtName, compute_capabilities, load_tensorrt, target_of
+from kinema_core.engines.tensorrt_tensors import TensorRtEngine
+from kinema_core.engines.tensors import Tensors, find_tensors, try_tensors
 from kinema_core.errors import EngineError, EngineUnavailableError, InvalidInputError
 
 _log = logging.getLogger(__name__)
@@ -44,14 +45,18 @@ class Machine:
     cuda: Cuda
     gpu: Gpu
     cache: PlanCache
+    tensors: Tensors | None = None
+    """Where PyTorch has its tensors on the GPU; None without it."""
 
 
-def open_tensorrt(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> SerialEngine:
+def open_tensorrt(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> TensorRtEngine:
     """Open a model with TensorRT 10 or 11; see `open_on`."""
     return _open("tensorrt", bundle, precision, num_threads)
 
 
-def open_tensorrt_rtx(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> SerialEngine:
+def open_tensorrt_rtx(
+    bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None
+) -> TensorRtEngine:
     """Open a model with TensorRT-RTX; see `open_on`."""
     return _open("tensorrt-rtx", bundle, precision, num_threads)
 
@@ -69,10 +74,10 @@ def find_machine(name: TensorRtName) -> Machine:
         target_of(runtime, gpu)
     except _ERRORS_OF_BINDINGS as err:
         raise EngineUnavailableError(f"{name} is of a version that Kinema does not know: {err}") from err
-    return Machine(runtime, CudaRuntime(), gpu, PlanCache())
+    return Machine(runtime, CudaRuntime(), gpu, PlanCache(), find_tensors())
 
 
-def open_on(machine: Machine, bundle: Bundle, precision: Precision, report: Path | None = None) -> SerialEngine:
+def open_on(machine: Machine, bundle: Bundle, precision: Precision, report: Path | None = None) -> TensorRtEngine:
     """Open a model with a runtime that was found; a plan is built if none is kept.
 
     Args:
@@ -103,6 +108,16 @@ def open_on(machine: Machine, bundle: Bundle, precision: Precision, report: Path
     raise EngineError(f"{machine.runtime.title} does not colour right here. {'; '.join(failures)}")
 
 
+def keep_plan(machine: Machine, bundle: Bundle, precision: Precision, report: Path | None = None) -> str:
+    """Have a checked plan of a model kept for this machine's GPU, and say what came of it.
+
+    Raises what `open_on` raises.
+    """
+    opened = open_on(machine, bundle, precision, report)
+    opened.close()
+    return f"{opened.precision} for {machine.gpu}, kept in {machine.cache.folder}"
+
+
 def build_for_all(bundle: Bundle, precision: Precision) -> tuple[int, list[str]]:
     """Build a model with TensorRT-RTX for every GPU that it lists, on a machine that needs none; nothing is kept.
 
@@ -127,14 +142,14 @@ def build_for_all(bundle: Bundle, precision: Precision) -> tuple[int, list[str]]
     return len(built.plan), [f"{major}.{minor}" for major, minor in targets]
 
 
-def _open(name: TensorRtName, bundle: Bundle, precision: Precision, num_threads: int | None) -> SerialEngine:
+def _open(name: TensorRtName, bundle: Bundle, precision: Precision, num_threads: int | None) -> TensorRtEngine:
     check_options(precision, num_threads)
     return open_on(find_machine(name), bundle, precision)
 
 
 def _open_in(
     machine: Machine, bundle: Bundle, precision: Precision, allowed: float, report: Path | None
-) -> SerialEngine:
+) -> TensorRtEngine:
     _, onnx_bytes = onnx_in(bundle, precision)
     profiles = profiles_for(bundle.manifest.working_size)
     keys = _Keys(machine, bundle, onnx_bytes, precision, profiles)
@@ -151,13 +166,17 @@ def _open_in(
     config, kernels = _runtime_config(machine, loaded, keys.of_kernels)
     stride = bundle.manifest.output_stride
     model = TensorRtModel(machine.runtime, loaded, machine.cuda, profiles, output_stride=stride, runtime_config=config)
-    engine = SerialEngine(model, bundle.manifest, name=machine.runtime.name, precision=precision, device="cuda")
+    engine = TensorRtEngine(
+        model, bundle.manifest, name=machine.runtime.name, precision=precision, tensors=machine.tensors
+    )
     try:
         check_engine(engine, bundle.manifest)
         check_against_cpu(engine, bundle, allowed)
         if not is_same_in_company(engine, bundle.manifest):
             model.batch_limit = 1
             _log.warning("batches_run_one_by_one", extra={"engine": engine.name, "precision": precision})
+        if engine.takes_tensors:
+            try_tensors(engine, bundle.manifest)
     except Exception:
         with suppress(EngineError, *_ERRORS_OF_BINDINGS):  # the first failure tells more
             engine.close()

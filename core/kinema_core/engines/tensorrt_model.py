@@ -1,7 +1,7 @@
 """Running a plan: buffers, streams and graphs around TensorRT's own `execute_async_v3`.
 
-A call is cut into parts that a profile holds. Each part goes through one of two slots, so that the copies of one part
-overlap the kernels of the other:
+A call is cut into parts that a profile holds, each a power of two, so that few sizes have to be prepared. Each part
+goes through one of two slots, so that the copies of one part overlap the kernels of the other:
 
     slot 0   copy in ── kernels ── copy out
     slot 1              copy in ── kernels ── copy out
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from kinema_core.engines.batch_parts import parts_of
 from kinema_core.engines.cuda_memory import Bytes, Cuda, Handle
 from kinema_core.engines.engine import F32, INPUT, OUTPUT
 from kinema_core.engines.tensorrt_plan import Profile
@@ -25,7 +26,7 @@ from kinema_core.errors import EngineError
 _log = logging.getLogger(__name__)
 
 NUM_SLOTS: Final = 2
-MAX_PREPARED: Final = 8
+MAX_PREPARED: Final = 16
 """Sizes that are kept ready; the one that was longest unused makes room."""
 _F32_BYTES: Final = 4
 _MIN_SCRATCH_BYTES: Final = 256
@@ -91,17 +92,12 @@ class TensorRtModel:
     def run(self, lightness: F32) -> F32:
         """Return ab for L*, as `OpenModel` says."""
         num_pictures, _, height, width = lightness.shape
-        number = next((n for n, profile in enumerate(self._profiles) if profile.holds(height, width)), None)
-        if number is None:
-            longest = max(profile.max_side for profile in self._profiles)
-            raise EngineError(f"this plan takes pictures of up to {longest} a side, got {height}x{width}")
-        limit = min(self._profiles[number].max_batch, self.batch_limit or num_pictures)
+        number, limit = self._profile_for(height, width)
         ab = np.empty((num_pictures, 2, height // self._stride, width // self._stride), np.float32)
         try:
-            for count, start in enumerate(range(0, num_pictures, limit)):
+            for count, part in enumerate(parts_of(num_pictures, limit)):
                 slot = count % NUM_SLOTS
                 self._collect(slot, ab)
-                part = slice(start, min(start + limit, num_pictures))
                 self._submit(slot, number, lightness, part)
             for slot in range(NUM_SLOTS):
                 self._collect(slot, ab)
@@ -109,6 +105,35 @@ class TensorRtModel:
             self._abandon()
             raise
         return ab
+
+    def run_on_device(self, source: int, target: int, shape: Shape, queue: Handle) -> None:
+        """Do the same between two places of the GPU's memory, and return when it is done.
+
+        Args:
+            source: address of L* (B, 1, h, w), float32 in one piece.
+            target: address of as much memory as ab (B, 2, h/s, w/s) take.
+            shape: that of L*.
+            queue: the stream in which work on both places was queued before.
+        """
+        num_pictures, _, height, width = shape
+        number, limit = self._profile_for(height, width)
+        num_in = height * width * _F32_BYTES
+        num_out = 2 * (height // self._stride) * (width // self._stride) * _F32_BYTES
+        slot, cuda = self._slots[0], self._cuda
+        try:
+            cuda.record(slot.is_in, queue)
+            cuda.wait(self._stream, slot.is_in)
+            for part in parts_of(num_pictures, limit):
+                num = part.stop - part.start
+                self._make_room(0, num * num_in, num * num_out)  # of the first part, which is the largest
+                prepared = self._prepare(number, (num, 1, height, width))
+                cuda.copy_on_device(slot.device_in, source + part.start * num_in, num * num_in, self._stream)
+                self._compute(0, prepared)
+                cuda.copy_on_device(target + part.start * num_out, slot.device_out, num * num_out, self._stream)
+            cuda.synchronize_stream(self._stream)
+        except BaseException:
+            self._abandon()
+            raise
 
     def close(self) -> None:
         """Free everything on the GPU."""
@@ -124,6 +149,15 @@ class TensorRtModel:
                 self._cuda.destroy_event(event)
             self._cuda.destroy_stream(slot.stream)
         self._cuda.destroy_stream(self._stream)
+
+    def _profile_for(self, height: int, width: int) -> tuple[int, int]:
+        """Return the number of the profile that holds pictures of a size, and how many of them it may run at a time."""
+        number = next((n for n, profile in enumerate(self._profiles) if profile.holds(height, width)), None)
+        if number is None:
+            longest = max(profile.max_side for profile in self._profiles)
+            raise EngineError(f"this plan takes pictures of up to {longest} a side, got {height}x{width}")
+        most = self._profiles[number].max_batch
+        return number, min(most, self.batch_limit or most)
 
     def _submit(self, slot_number: int, profile: int, lightness: F32, part: slice) -> None:
         slot, cuda = self._slots[slot_number], self._cuda

@@ -1,19 +1,21 @@
 """PyTorch, on an NVIDIA GPU and, as the last resort, on the CPU. It runs the same ONNX file as the others.
 
 On a GPU weights lie channels last and each shape of input is captured as a CUDA graph, so that a hundred small kernels
-are one call. TF32 is off, for f32 means f32. Another size of batch may take another kernel, whose last bits are others:
-where that shows when the engine is opened, each picture of a batch is run alone.
+are one call; a batch is cut into powers of two, so that shapes are few. TF32 is off, for f32 means f32. Another size of
+batch may take another kernel, whose last bits are others: where that shows when the engine is opened, each picture of a
+batch is run alone.
 
 On a CPU pictures are computed one at a time on one thread, whatever `num_threads` says: oneDNN chooses its kernels by
 the batch and by the number of threads, and the bits would depend on both.
 
-torch is imported when an engine is opened: who serves by another engine never loads it.
+torch is imported when an engine is opened, TensorRT on a GPU among them: who serves by another never loads it.
 """
 
 import logging
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kinema_core.bundle import Bundle
+from kinema_core.engines.batch_parts import parts_of
 from kinema_core.engines.cuda_driver import find_gpu
 from kinema_core.engines.engine import F32, INPUT, OUTPUT, Precision, check_engine, check_options, model_file
 from kinema_core.engines.self_test import check_against_cpu, is_same_in_company
@@ -43,7 +45,7 @@ class TorchEngine(SerialEngine):
         super().__init__(self._tensors, bundle.manifest, name=name, precision=precision, device=device)
 
     def run_one_by_one(self) -> None:
-        """Run each picture of a batch alone from now on, in `infer`."""
+        """Run each picture of a batch alone from now on."""
         self._tensors.is_one_by_one = True
 
     def infer_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
@@ -77,14 +79,17 @@ class _TensorModel:
         import torch
 
         given = torch.tensor(lightness)  # copied, for torch warns of memory that may only be read
-        pictures = torch.split(given, 1) if self.is_one_by_one else (given,)
-        ab: F32 = torch.cat([self.run_on_device(picture) for picture in pictures]).cpu().numpy()
+        ab: F32 = self.run_on_device(given).cpu().numpy()
         return ab
 
     def run_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
         assert self._run is not None, "closed"
+        import torch
+
         try:
-            return self._run(lightness)
+            parts = [lightness[part] for part in parts_of(len(lightness), 1 if self.is_one_by_one else None)]
+            results = [self._run(part) for part in parts]
+            return results[0] if len(results) == 1 else torch.cat(results)
         except RuntimeError as err:  # torch.OutOfMemoryError is one, too
             raise EngineError(f"torch failed on an input of shape {tuple(lightness.shape)}: {err}") from err
 

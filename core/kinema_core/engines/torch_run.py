@@ -47,17 +47,19 @@ def run_on_cuda(module: nn.Module, *, with_graphs: bool, with_compiler: bool) ->
 
 @torch.inference_mode()
 def check_colour_on_device(ab: torch.Tensor, lightness: torch.Tensor) -> None:
-    """Refuse numbers that are no colours, as `check_colour` does; three numbers come down.
+    """Refuse numbers that are no colours, as `check_colour` does, picture by picture; three numbers of each come down.
 
     Raises:
-        EngineError: a value is no number or further out than any colour, or all are zero where the picture shows
+        EngineError: a value is no number or further out than any colour, or all of a picture's are zero where it shows
             something.
     """
-    greatest, high, low = torch.stack([ab.abs().amax(), lightness.amax(), lightness.amin()]).tolist()
-    if not greatest <= MAX_AB:  # NaN fails too
-        raise EngineError(f"the model returned ab beyond {MAX_AB:g} or no numbers, which is no colour")
-    if greatest == 0 and high - low > MIN_CONTENT:
-        raise EngineError("the model returned no colour at all")
+    pictures = (1, 2, 3)
+    extremes = torch.stack([ab.abs().amax(pictures), lightness.amax(pictures), lightness.amin(pictures)], dim=1)
+    for greatest, high, low in extremes.tolist():
+        if not greatest <= MAX_AB:  # NaN fails too
+            raise EngineError(f"the model returned ab beyond {MAX_AB:g} or no numbers, which is no colour")
+        if greatest == 0 and high - low > MIN_CONTENT:
+            raise EngineError("the model returned no colour at all")
 
 
 class _Eager:

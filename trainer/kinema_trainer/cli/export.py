@@ -2,15 +2,32 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from kinema_core.bundle import Bundle
+    from kinema_core.engines.engine import Precision
+    from kinema_core.engines.tensorrt import Machine
+
 console = Console()
 
-CheckpointArgument = Annotated[Path, typer.Argument(exists=True, help="A checkpoint of `kinema train`.")]
-BundleArgument = Annotated[Path, typer.Argument(help="The bundle's folder; must not be there yet.")]
+CheckpointArgument = Annotated[
+    Path | None, typer.Argument(exists=True, help="A checkpoint of `kinema train`; with --engine alone there is none.")
+]
+BundleArgument = Annotated[Path | None, typer.Argument(help="The bundle's folder; must not be there yet.")]
+EngineOption = Annotated[
+    Literal["tensorrt", "tensorrt-rtx"] | None,
+    typer.Option(
+        help="Build the bundle's plan for this machine's GPU, too, as `kinema compile` does; without a checkpoint the "
+        "plan of the model that ships."
+    ),
+]
+PrecisionOption = Annotated[
+    Literal["f32", "f16", "bf16", "int8"], typer.Option(help="What the plan of --engine computes in.")
+]
 LicenceOption = Annotated[str, typer.Option(help="The licence of the weights, as an SPDX expression.")]
 ScoresOption = Annotated[
     Path | None, typer.Option(exists=True, help="What `kinema evaluate --json` wrote of this model, for its card.")
@@ -47,8 +64,8 @@ WorkingSizeOption = Annotated[
 
 
 def export(
-    checkpoint: CheckpointArgument,
-    bundle: BundleArgument,
+    checkpoint: CheckpointArgument = None,
+    bundle: BundleArgument = None,
     name: Annotated[str, typer.Option(help="The model's name.")] = "default",
     version: Annotated[str, typer.Option(help="The model's version.")] = "1",
     data: Annotated[str, typer.Option(help="What it was trained on, in a sentence.")] = "",
@@ -66,14 +83,26 @@ def export(
     num_calibration: NumCalibrationOption = 128,
     int8_first_f32: FirstOption = None,
     is_unchecked: UncheckedOption = False,
+    engine: EngineOption = None,
+    precision: PrecisionOption = "f32",
 ) -> None:
     """Export a checkpoint as a model bundle.
 
     Every engine that runs here must colour as torch does, and the INT8 form nearly as well as the f32 one; otherwise
-    nothing is written.
+    nothing is written. With --engine a GPU is looked for before anything else is done.
     """
+    if (checkpoint is None or bundle is None) and (engine is None or checkpoint is not None):
+        raise typer.BadParameter("give CHECKPOINT and BUNDLE, or --engine alone for the plan of the model that ships")
     if int8 and (photos is None or calibration is None):
         raise typer.BadParameter("--int8 needs --calibration (training photographs) and --photos (validation ones)")
+    from kinema_core.bundle import load_bundle
+    from kinema_core.engines.tensorrt import find_machine
+
+    machine = find_machine(engine) if engine else None
+    if checkpoint is None or bundle is None:
+        assert machine is not None, "that --engine is given was seen above"
+        _keep_plan(machine, load_bundle(), precision)
+        return
     from kinema_trainer.evaluation.photo_set import read_photo_set
     from kinema_trainer.export.export import Checks, export_bundle
     from kinema_trainer.export.int8 import read_calibration
@@ -102,3 +131,13 @@ def export(
         if score.startswith(("parity.", "int8.")):
             console.print(f"{score}: {value:.4g}")
     console.print(f"bundle: {bundle} ({written.digest[:12]}), {', '.join(written.forms)}")
+    if machine is not None:
+        _keep_plan(machine, written, precision)
+
+
+def _keep_plan(machine: "Machine", bundle: "Bundle", precision: "Precision") -> None:
+    from kinema_core.engines.tensorrt import keep_plan
+
+    with console.status("building"):
+        result = keep_plan(machine, bundle, precision)
+    console.print(f"plan: {result}")
