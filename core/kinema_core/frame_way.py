@@ -89,9 +89,10 @@ class HostWay:
         return engine.infer(lightness)
 
     def take_ab(self, ab: F32, lightness: F32) -> F32:
-        """Return ab (h/s, w/s, 2)."""
+        """Return ab (h/s, w/s, 2), with all of a before all of b in memory, as the engine gives them."""
         check_colour(ab, lightness)
-        return np.ascontiguousarray(ab[0].transpose(1, 2, 0))
+        planes: F32 = ab[0]
+        return planes.transpose(1, 2, 0)
 
     def new_smoother(self, strength: float) -> Smoother:
         """Make a stabilizer."""

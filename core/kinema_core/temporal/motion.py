@@ -49,6 +49,10 @@ class Motion:
     trust: F32
     """(h, w), 0 to 1; 0 for what came from outside."""
 
+    def carry(self, plane: F32) -> F32:
+        """Move a plane (h, w) of the frame before along; what comes from outside is that of the border."""
+        return _carry(plane, self.x, self.y)
+
 
 class MotionFinder:
     """Finds the motion from one frame to the next."""
@@ -68,13 +72,15 @@ class MotionFinder:
         flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)
         x = np.arange(width, dtype=np.float32) + flow[..., 0] * np.float32(width / picture.shape[1])
         y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1] * np.float32(height / picture.shape[0])
-        moved: F32 = np.asarray(cv2.remap(before.lightness, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
-        difference = difference_without_flicker(moved, now.lightness)
+        difference = difference_without_flicker(_carry(before.lightness, x, y), now.lightness)
         residual = cv2.GaussianBlur(np.abs(difference), (0, 0), 1.0)
         trust = np.exp(-np.square(residual / RESIDUAL_SCALE))
         is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         return Motion(x, y, trust * is_inside)
+
+
+def _carry(plane: F32, x: F32, y: F32) -> F32:
+    return np.asarray(cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def see(lightness: F32, shape: tuple[int, int]) -> Seen:
