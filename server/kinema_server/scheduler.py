@@ -206,7 +206,32 @@ class Scheduler:
         Raises:
             CancelledWorkError: the lane or the scheduler is closed.
         """
-        job = _Job(lightness, time.perf_counter(), Future(), deadline)
+        answer: Future[Inferred] = Future()
+        self._queue(lane, _Job(lightness, time.perf_counter(), answer, deadline))
+        return answer
+
+    def submit_frame(self, lane: Lane, prepare: Callable[[], F32], *, deadline: float = math.inf) -> Future[Inferred]:
+        """Queue a picture as `submit` does, once `prepare` made it on a thread for frames.
+
+        What either of them raises is the answer. Nobody is woken between the two.
+        """
+        answer: Future[Inferred] = Future()
+        preparing = self._frame_pool.submit(_bound(self._prepare, lane, prepare, deadline, answer))
+        preparing.add_done_callback(lambda done: done.cancelled() and answer.cancel())
+        return answer
+
+    def _prepare(self, lane: Lane, prepare: Callable[[], F32], deadline: float, answer: Future[Inferred]) -> None:
+        if answer.cancelled():
+            return
+        try:
+            lightness = prepare()
+            self._queue(lane, _Job(lightness, time.perf_counter(), answer, deadline))
+        except Exception as error:  # noqa: BLE001 - carried to who waits for the answer
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(error)
+            del prepare, answer  # else the error's traceback would keep them, and they the stream
+
+    def _queue(self, lane: Lane, job: _Job) -> None:
         with self._changed:
             if self._is_closed or lane.is_closed:
                 raise CancelledWorkError("nobody waits for this picture any more")
@@ -215,7 +240,6 @@ class Scheduler:
             if len(lane.jobs) == 1:
                 self._turns.append(lane)
             self._changed.notify()
-        return job.answer
 
     async def run_frame(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a frame's work on the CPU, outside the event loop."""
