@@ -73,6 +73,8 @@ class Settings:
     """What one stream can hold, as estimated; one of large frames gets fewer credits for it."""
     shared_memory: bool = True
     """Whether clients on this machine, run by the same user, may hand over frames in memory; see `shared_frames`."""
+    keep_memory: bool = True
+    """Whether memory that frames leave behind is kept for the next ones; see `allocator`."""
     grace_seconds: float = 10.0
     """How long running streams may go on after the server was told to stop."""
 
@@ -161,6 +163,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "max_memory_bytes": ("KINEMA_MAX_MEMORY_BYTES", int),
     "max_stream_memory_bytes": ("KINEMA_MAX_STREAM_MEMORY_BYTES", int),
     "shared_memory": ("KINEMA_SHARED_MEMORY", lambda text: bool(int(text))),  # 1 or 0
+    "keep_memory": ("KINEMA_KEEP_MEMORY", lambda text: bool(int(text))),  # 1 or 0
     "grace_seconds": ("KINEMA_GRACE_SECONDS", float),
 }
 

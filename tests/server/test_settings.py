@@ -39,6 +39,7 @@ VARIABLES = {
     "KINEMA_MAX_MEMORY_BYTES": "16",
     "KINEMA_MAX_STREAM_MEMORY_BYTES": "17",
     "KINEMA_SHARED_MEMORY": "0",
+    "KINEMA_KEEP_MEMORY": "0",
     "KINEMA_GRACE_SECONDS": "8.5",
 }
 
@@ -69,6 +70,7 @@ def test_the_environment_sets_everything() -> None:
         max_memory_bytes=16,
         max_stream_memory_bytes=17,
         shared_memory=False,
+        keep_memory=False,
         grace_seconds=8.5,
     )
 
