@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_core.color import compose_chroma, halve_luma, luma_to_lightness
+from kinema_core.color import compose_chroma, halve_luma, is_halved_first, luma_to_lightness
 from kinema_core.engines.engine import Engine, check_colour
 from kinema_core.frames import ColorTags, Plane
 from kinema_core.steering.grade import Grade
@@ -121,6 +121,8 @@ HOST = HostWay()
 
 def prepare_lightness(luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> F32:
     """Scale luma (H, W) to `shape` (h, w) and return its lightness (1, 1, h, w), L* 0-100."""
+    if is_halved_first(luma.shape, shape):
+        luma = halve_luma(luma)
     is_smaller = shape[0] * shape[1] < luma.shape[0] * luma.shape[1]
     small = cv2.resize(luma, shape[::-1], interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_CUBIC)
     return luma_to_lightness(small.astype(luma.dtype, copy=False), tags)[None, None]
