@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import grpc
 import numpy as np
@@ -50,6 +51,7 @@ class Answer:
     """Of these, what the server says that it spent on its colours, the engine's run included."""
 
 
+@cache
 def luma(size: Size, panned: int = 0) -> bytes:
     """Make a picture that is neither flat nor noise: a ramp with a wave on it, moved by so many pixels."""
     x, y = np.meshgrid((np.arange(size.width) + panned) / (size.width - 1), np.linspace(0, 1, size.height))
