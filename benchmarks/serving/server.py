@@ -22,6 +22,7 @@ from kinema_core.bundle import Bundle, load_bundle
 from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, chroma_shape
 from kinema_core.pipeline import Colorizer, Finished, Prepared, colorize_frames
 from kinema_server import stream
+from kinema_server.allocator import keep_freed_memory
 from kinema_server.app import RunningServer, running_server, serve_until_signal
 from kinema_server.settings import Settings
 
@@ -76,11 +77,18 @@ def main() -> int:
     parser.add_argument("--engine-ms", type=float, default=0)
     parser.add_argument("--without-colour", action="store_true")
     parser.add_argument("--max-streams", type=int, default=1024)
+    parser.add_argument("--give-back-memory", action="store_true")
     parser.add_argument("--grace-seconds", type=float, default=0)
     arguments = parser.parse_args()
     settings = Settings(
-        port=0, metrics_port=0, max_streams=arguments.max_streams, grace_seconds=arguments.grace_seconds
+        port=0,
+        metrics_port=0,
+        max_streams=arguments.max_streams,
+        grace_seconds=arguments.grace_seconds,
+        keep_memory=not arguments.give_back_memory,
     )
+    if settings.keep_memory:  # as `kinema serve` does
+        keep_freed_memory()
     engine = TrivialEngine(arguments.engine_ms / 1000)
     colorizer = UncolouredColorizer if arguments.without_colour else Colorizer
     bundle = load_bundle()

@@ -33,7 +33,9 @@ def engine_share(rounds: int, seconds: float) -> None:
             _warm_up(server, SMALL)
             for _ in range(rounds):
                 bare.append(_bare(milliseconds / 1000, num_frames))
-                through.append(_streams(server, SMALL, num_frames).frames_per_second)
+                through.append(
+                    load.steady_frames_per_second(server.target, SMALL, num_streams=NUM_STREAMS, num_frames=num_frames)
+                )
         shares = [one / other for one, other in zip(through, bare, strict=True)]
         rows.append((f"{milliseconds} ms", spread(bare, ".1f"), spread(through, ".1f"), percent(shares), goal))
     title = f"Engine's throughput that arrives, {NUM_STREAMS} streams of {SMALL}, frames/s"

@@ -324,16 +324,17 @@ def _memory_to_proto(memory: SharedFrames) -> pb.SharedMemory:
 
 def _planes_of(answer: pb.ColorFrame, expected: list[int], memory: SharedFrames | None) -> Sequence[Buffer]:
     if not answer.HasField("slot"):
-        _check_planes(answer, expected)
-        return answer.planes
+        return _planes_from_message(answer, expected)
     if memory is None or answer.planes or memory.slot_of(answer.seq) != answer.slot:
         raise ProtocolError(f"frame {answer.seq} came back in slot {answer.slot}, where it was not sent")
     return memory.read(answer.slot, expected)
 
 
-def _check_planes(answer: pb.ColorFrame, expected: list[int]) -> None:
-    if (found := [len(plane) for plane in answer.planes]) != expected:
+def _planes_from_message(answer: pb.ColorFrame, expected: list[int]) -> list[bytes]:
+    planes = list(answer.planes)  # once, since each look at bytes in a message copies them
+    if (found := [len(plane) for plane in planes]) != expected:
         raise ProtocolError(f"frame {answer.seq} came back with planes of {found} bytes, where {expected} belong")
+    return planes
 
 
 def _samples(plane: Buffer, bit_depth: int) -> Plane:

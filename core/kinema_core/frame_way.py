@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema_core.color import compose_chroma, halve_luma, luma_to_lightness
+from kinema_core.color import compose_chroma, halve_luma, is_halved_first, luma_to_lightness
 from kinema_core.engines.engine import Engine, check_colour
 from kinema_core.errors import EngineError
 from kinema_core.frames import ColorTags, Plane
@@ -115,9 +115,10 @@ class HostWay:
         return [ab[number : number + 1].copy() for number in range(len(pictures))]
 
     def take_ab(self, ab: F32, lightness: F32) -> F32:
-        """Return ab (h/s, w/s, 2)."""
+        """Return ab (h/s, w/s, 2), with all of a before all of b in memory, as the engine gives them."""
         check_colour(ab, lightness)
-        return np.ascontiguousarray(ab[0].transpose(1, 2, 0))
+        planes: F32 = ab[0]
+        return planes.transpose(1, 2, 0)
 
     def new_smoother(self, strength: float) -> Smoother:
         """Make a stabilizer."""
@@ -146,6 +147,8 @@ HOST = HostWay()
 
 def prepare_lightness(luma: Plane, tags: ColorTags, shape: tuple[int, int]) -> F32:
     """Scale luma (H, W) to `shape` (h, w) and return its lightness (1, 1, h, w), L* 0-100."""
+    if is_halved_first(luma.shape, shape):
+        luma = halve_luma(luma)
     is_smaller = shape[0] * shape[1] < luma.shape[0] * luma.shape[1]
     small = cv2.resize(luma, shape[::-1], interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_CUBIC)
     return luma_to_lightness(small.astype(luma.dtype, copy=False), tags)[None, None]

@@ -12,6 +12,7 @@ from kinema_core.engines.engine import Precision
 from kinema_core.engines.select import ENGINE_NAMES
 from kinema_core.errors import InvalidInputError
 from kinema_core.log_fields import FieldsFormatter, JsonFormatter
+from kinema_server.allocator import keep_freed_memory
 from kinema_server.app import RunningServer, running_server, serve_until_signal
 from kinema_server.keys import NAME_RULE, digest_of, is_name, new_key
 from kinema_server.request_ids import RequestIds
@@ -101,6 +102,8 @@ def serve(
     _log_as(settings.log_format)
     if not settings.tls_certificate and (settings.api_keys or not _is_local(settings.host)):
         logger.warning("not_encrypted", extra={"advice": "give --tls-cert and --tls-key, or keep to a trusted network"})
+    if settings.keep_memory:
+        keep_freed_memory()
     asyncio.run(serve_until_signal(running_server(settings), _announce))
 
 

@@ -50,13 +50,14 @@ class Inferred:
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    picture: Any
-    """(1, 1, h, w), L* 0-100, as `way` takes it."""
     way: FrameWay
-    submitted: float
     answer: Future[Inferred]
     deadline: float
     """By `perf_counter`, as all times here."""
+    picture: Any = None
+    """(1, 1, h, w), L* 0-100, as `way` takes it; None until it is prepared."""
+    submitted: float = 0.0
+    """When it was ready for the engine."""
     taken: float = 0.0
     """When it became part of a batch."""
 
@@ -90,6 +91,8 @@ class Lane:
     def __init__(self, depth: int) -> None:
         self.depth = depth
         self.jobs: deque[_Job] = deque()
+        self.has_turn = False
+        """Whether the scheduler will ask for the first of them."""
         self.num_taken = 0
         """Pictures that went on to the engine."""
         self.is_closed = False
@@ -101,9 +104,14 @@ class Lane:
             job.answer.cancel()
         self.jobs.clear()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the first picture is prepared; those behind it wait for it."""
+        return bool(self.jobs) and self.jobs[0].picture is not None
+
     def next_job(self) -> _Job | None:
-        """Take the next picture that is still wanted; tell those that are too late."""
-        while self.jobs:
+        """Take the next picture that is ready and still wanted; tell those that are too late."""
+        while self.is_ready:
             job = self.jobs.popleft()
             if not job.answer.set_running_or_notify_cancel():
                 continue
@@ -181,7 +189,7 @@ class Scheduler:
     def num_waiting(self) -> int:
         """Pictures that wait for the engine."""
         with self._changed:
-            return sum(len(lane.jobs) for lane in self._turns)
+            return sum(job.picture is not None for lane in self._turns for job in lane.jobs)
 
     @contextlib.contextmanager
     def lane(self, depth: int) -> Iterator[Lane]:
@@ -211,16 +219,69 @@ class Scheduler:
         Raises:
             CancelledWorkError: the lane or the scheduler is closed.
         """
-        job = _Job(picture, way, time.perf_counter(), Future(), deadline)
+        job = _Job(way, Future(), deadline)
         with self._changed:
-            if self._is_closed or lane.is_closed:
-                raise CancelledWorkError("nobody waits for this picture any more")
-            assert len(lane.jobs) < lane.depth, "a borrower keeps to its lane's depth"
-            lane.jobs.append(job)
-            if len(lane.jobs) == 1:
-                self._turns.append(lane)
-            self._changed.notify()
+            self._take_in(lane, job)
+            self._make_ready(lane, job, picture)
         return job.answer
+
+    def submit_frame(
+        self, lane: Lane, prepare: Callable[[], Any], *, way: FrameWay = HOST, deadline: float = math.inf
+    ) -> Future[Inferred]:
+        """Queue a picture as `submit` does, once `prepare` made it on a thread for frames.
+
+        Its place in the lane is taken now: pictures go to the engine in the order of these calls, whichever is prepared
+        first. What `prepare` raises is the answer. Nobody is woken between the two.
+
+        Raises:
+            CancelledWorkError: the lane or the scheduler is closed.
+        """
+        job = _Job(way, Future(), deadline)
+        with self._changed:
+            self._take_in(lane, job)
+        preparing = self._frame_pool.submit(_bound(self._prepare, lane, job, prepare))
+        preparing.add_done_callback(lambda done: done.cancelled() and job.answer.cancel())
+        return job.answer
+
+    def _prepare(self, lane: Lane, job: _Job, prepare: Callable[[], Any]) -> None:
+        try:
+            if job.answer.cancelled():
+                self._leave_out(lane, job)
+                return
+            picture = prepare()
+            with self._changed:
+                self._make_ready(lane, job, picture)
+        except Exception as error:  # noqa: BLE001 - carried to who waits for the answer
+            self._leave_out(lane, job)
+            if job.answer.set_running_or_notify_cancel():
+                job.answer.set_exception(error)
+            del prepare, job, lane  # else the error's traceback would keep them, and they the stream
+
+    def _take_in(self, lane: Lane, job: _Job) -> None:
+        """Give a picture its place; call it, and the next two, with the lock."""
+        if self._is_closed or lane.is_closed:
+            raise CancelledWorkError("nobody waits for this picture any more")
+        assert len(lane.jobs) < lane.depth, "a borrower keeps to its lane's depth"
+        lane.jobs.append(job)
+
+    def _make_ready(self, lane: Lane, job: _Job, picture: Any) -> None:
+        if self._is_closed or lane.is_closed:
+            raise CancelledWorkError("nobody waits for this picture any more")
+        job.picture, job.submitted = picture, time.perf_counter()
+        self._offer(lane)
+
+    def _offer(self, lane: Lane) -> None:
+        """Let a lane have a turn where its first picture is ready."""
+        if lane.is_ready and not lane.has_turn:
+            lane.has_turn = True
+            self._turns.append(lane)
+            self._changed.notify()
+
+    def _leave_out(self, lane: Lane, job: _Job) -> None:
+        with self._changed:
+            with contextlib.suppress(ValueError):
+                lane.jobs.remove(job)
+            self._offer(lane)
 
     async def run_frame(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a frame's work on the CPU, outside the event loop."""
@@ -266,10 +327,9 @@ class Scheduler:
             lane = self._turns[0]
             if batch and not lane.jobs[0].goes_with(batch[0]):
                 return
-            self._turns.popleft()
+            self._turns.popleft().has_turn = False
             job = lane.next_job()
-            if lane.jobs:
-                self._turns.append(lane)
+            self._offer(lane)
             if job is not None:
                 batch.append(job)
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -87,17 +88,15 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                         stream, self._bundle, terms.max_frame_rate, is_resumed=is_resumed, memory=memory
                     )
                 )
+                translate = partial(convert.answer_to_proto, form=spec.output_form, memory=memory)
                 async with (
                     contextlib.aclosing(conversation.frames(spec, memory)) as sent,
                     contextlib.aclosing(paced(sent, terms.max_frame_rate, burst=terms.num_credits)) as in_time,
                     contextlib.aclosing(drainable.frames(in_time)) as frames,
-                    contextlib.aclosing(stream.colorize(frames)) as answers,
+                    contextlib.aclosing(stream.colorize(frames, translate)) as answers,
                 ):
-                    async for answer in answers:
+                    async for answer, response in answers:
                         with watch.sending(answer):
-                            response = await self._scheduler.run_frame(
-                                convert.answer_to_proto, answer, spec.output_form, memory
-                            )
                             await context.write(response)
                         conversation.last_answered_seq = answer.seq
                 if drainable.is_cut_short:

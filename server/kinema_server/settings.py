@@ -83,6 +83,8 @@ class Settings:
     keepalive_seconds: float = 60.0
     """How long a connection may be silent before the server asks whether the client is still there; as long again, at
     most 20 s, and it is not."""
+    keep_memory: bool = True
+    """Whether memory that frames leave behind is kept for the next ones; see `allocator`."""
     grace_seconds: float = 10.0
     """How long running streams may go on after the server was told to stop."""
 
@@ -186,6 +188,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "shared_memory": ("KINEMA_SHARED_MEMORY", lambda text: bool(int(text))),  # 1 or 0
     "max_silence_seconds": ("KINEMA_MAX_SILENCE_SECONDS", float),
     "keepalive_seconds": ("KINEMA_KEEPALIVE_SECONDS", float),
+    "keep_memory": ("KINEMA_KEEP_MEMORY", lambda text: bool(int(text))),  # 1 or 0
     "grace_seconds": ("KINEMA_GRACE_SECONDS", float),
 }
 

@@ -4,10 +4,11 @@ import asyncio
 import enum
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from kinema_core.frames import ColorFrame, ColorTags, LumaFrame, Plane, RgbFrame
 from kinema_core.pipeline import F32, Colorizer, OnSmoothed, Options, Prepared
 from kinema_server.errors import LateError
 from kinema_server.scheduler import Inferred, Lane, Scheduler
+
+T = TypeVar("T")
 
 
 class PixelFormat(enum.Enum):
@@ -128,13 +131,15 @@ class LateAnswer:
     pts: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Inferred:
-    seq: int
+@dataclass(slots=True, eq=False)
+class _Underway:
+    """A frame between its sender and its answer; each field is written once."""
+
+    sent: SentFrame
     received: float
-    prepared: Prepared
-    prepare_seconds: float
-    answer: Inferred
+    prepared: Prepared | None = None
+    prepare_seconds: float = 0.0
+    inferred: Inferred | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,14 +210,18 @@ class Stream:
         """
         self._colorizer.import_state(state)
 
-    async def colorize(self, frames: AsyncIterator[SentFrame]) -> AsyncGenerator[Answer | LateAnswer, None]:
+    async def colorize(
+        self, frames: AsyncIterator[SentFrame], translate: Callable[[Answer | LateAnswer], T]
+    ) -> AsyncGenerator[tuple[Answer | LateAnswer, T], None]:
         """Yield an answer for each frame, in order; no further frame is taken while `lane.depth` are unanswered.
+
+        Beside each answer comes what `translate` made of it, outside the event loop.
 
         An error of `frames`, or of a frame, is raised after the answers to the frames before it. Closing this
         generator cancels all that is still on its way.
         """
-        on_their_way: asyncio.Queue[asyncio.Task[_Inferred | _Late] | None] = asyncio.Queue()
-        tasks: set[asyncio.Task[_Inferred | _Late]] = set()
+        on_their_way: asyncio.Queue[asyncio.Task[_Underway | _Late] | None] = asyncio.Queue()
+        tasks: set[asyncio.Task[_Underway | _Late]] = set()
         credits_left = asyncio.Semaphore(self.lane.depth)
 
         async def read() -> None:
@@ -232,9 +241,9 @@ class Stream:
         reader = asyncio.create_task(read())
         try:
             while (task := await on_their_way.get()) is not None:
-                answer = await self.scheduler.run_frame(self._finish, await task)
+                answer, translated = await self.scheduler.run_frame(self._answer, await task, translate)
                 tasks.discard(task)
-                yield answer
+                yield answer, translated
                 self.tally.count(answer)
                 credits_left.release()
             await reader
@@ -244,21 +253,25 @@ class Stream:
                 task.cancel()
             await asyncio.gather(reader, *tasks, return_exceptions=True)
 
-    async def _infer(self, sent: SentFrame) -> _Inferred | _Late:
-        received = time.perf_counter()
-        deadline = received + (math.inf if self.spec.max_delay_seconds is None else self.spec.max_delay_seconds)
-        prepared, prepare_seconds = await self.scheduler.run_frame(self._prepare, sent)
+    async def _infer(self, sent: SentFrame) -> _Underway | _Late:
+        frame = _Underway(sent, time.perf_counter())
+        max_delay = math.inf if self.spec.max_delay_seconds is None else self.spec.max_delay_seconds
+        answer = self.scheduler.submit_frame(
+            self.lane, partial(self._prepare, frame), way=self._colorizer.way, deadline=frame.received + max_delay
+        )
         try:
-            picture, way = self._colorizer.picture(prepared), self._colorizer.way
-            answer = await asyncio.wrap_future(self.scheduler.submit(self.lane, picture, way=way, deadline=deadline))
+            frame.inferred = await asyncio.wrap_future(answer)
         except LateError:
             return _Late(LateAnswer(sent.seq, sent.pts), sent.is_cut)
-        return _Inferred(sent.seq, received, prepared, prepare_seconds, answer)
+        return frame
 
-    def _prepare(self, sent: SentFrame) -> tuple[Prepared, float]:
+    def _prepare(self, frame: _Underway) -> Any:
         started = time.perf_counter()
-        frame = LumaFrame(self._luma(sent), sent.pts, self.spec.time_base, self.spec.tags, sent.is_cut, sent.chroma)
-        return self._colorizer.prepare(frame), time.perf_counter() - started
+        sent = frame.sent
+        luma = LumaFrame(self._luma(sent), sent.pts, self.spec.time_base, self.spec.tags, sent.is_cut, sent.chroma)
+        frame.prepared = self._colorizer.prepare(luma)
+        frame.prepare_seconds = time.perf_counter() - started
+        return self._colorizer.picture(frame.prepared)
 
     def _luma(self, sent: SentFrame) -> Plane:
         if self.spec.pixel_format is PixelFormat.RGB24:
@@ -271,23 +284,33 @@ class Stream:
                     )
         return sent.picture
 
-    def _finish(self, inferred: _Inferred | _Late) -> Answer | LateAnswer:
-        if isinstance(inferred, _Late):
-            self._colorizer.skip(is_cut=inferred.is_cut)
-            return inferred.answer
+    def _answer(
+        self, frame: _Underway | _Late, translate: Callable[[Answer | LateAnswer], T]
+    ) -> tuple[Answer | LateAnswer, T]:
+        answer = self._skip(frame) if isinstance(frame, _Late) else self._finish(frame)
+        return answer, translate(answer)
+
+    def _skip(self, late: _Late) -> LateAnswer:
+        self._colorizer.skip(is_cut=late.is_cut)
+        return late.answer
+
+    def _finish(self, frame: _Underway) -> Answer:
+        prepared, inferred = frame.prepared, frame.inferred
+        assert prepared is not None, "it was prepared before it went to the engine"
+        assert inferred is not None, "the engine has answered"
         started = time.perf_counter()
-        finished = self._colorizer.finish(inferred.prepared, inferred.answer.ab)
+        finished = self._colorizer.finish(prepared, inferred.ab)
         is_rgb = self.spec.output_form is OutputForm.RGB24
         compose = self._colorizer.compose_rgb if is_rgb else self._colorizer.compose
-        frame = compose(inferred.prepared, finished)
+        composed = compose(prepared, finished)
         seconds = StageSeconds(
-            inferred.prepare_seconds,
-            inferred.answer.queue_seconds,
-            inferred.answer.engine_seconds,
+            frame.prepare_seconds,
+            inferred.queue_seconds,
+            inferred.engine_seconds,
             self._smoothed_at - started,
             time.perf_counter() - self._smoothed_at,
         )
-        return Answer(inferred.seq, frame, finished.is_cut, seconds, inferred.received)
+        return Answer(frame.sent.seq, composed, finished.is_cut, seconds, frame.received)
 
     def _note_smoothed(self, lightness: F32, ab: F32, is_cut: bool) -> None:  # noqa: FBT001 - as Colorizer calls it
         if self.on_smoothed is not None:

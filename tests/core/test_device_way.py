@@ -63,7 +63,7 @@ def assert_near(frame: ColorFrame, expected: ColorFrame) -> None:
 
 
 @pytest.mark.parametrize("tags", TAGS, ids=str)
-@pytest.mark.parametrize(("height", "width"), [(96, 128), (91, 133)])
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (91, 133), (131, 137)])
 def test_a_film_gets_the_colours_that_the_cpu_gives_it(tags: ColorTags, height: int, width: int) -> None:
     host, device = colorizers(height, width, tags)
     engine = TensorEngine()

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from kinema_core.color import GREY_TAGS, luma_to_lightness, rgb_to_grey, rgb_to_lab, ycbcr_to_rgb
 from kinema_core.errors import EngineError, InvalidInputError
+from kinema_core.frame_way import prepare_lightness
 from kinema_core.frames import ColorFrame, ColorRange, ColorTags, LumaFrame, Matrix, TransitionKind, chroma_shape
 from kinema_core.media.photos import read_photo
 from kinema_core.pipeline import Colorizer, Options, colorize_frames, colorize_photo, working_shape
@@ -317,6 +319,26 @@ def test_a_frame_of_another_size_or_with_other_tags_is_refused() -> None:
     for frame in (other_size, other_tags):
         with pytest.raises(InvalidInputError, match="frame: must be"):
             colorizer.prepare(frame)
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize(("height", "width"), [(128, 256), (127, 255), (150, 290), (60, 100), (20, 40)])
+def test_the_model_sees_the_means_of_a_picture_s_areas_however_large_it_is(
+    height: int, width: int, bit_depth: int
+) -> None:
+    tags, shape = ColorTags(bit_depth=bit_depth), (16, 32)
+    wave = 0.5 + 0.4 * np.sin(np.linspace(0, 5, height))[:, None] * np.cos(np.linspace(0, 7, width))
+    luma: Any = (wave * 200 * 2 ** (bit_depth - 8) + 20).astype(tags.dtype)
+    grain: Any = np.random.default_rng(1).integers(0, 8, luma.shape).astype(tags.dtype)
+
+    seen = prepare_lightness(luma + grain, tags, shape)
+
+    interpolation = cv2.INTER_AREA if height > shape[0] else cv2.INTER_CUBIC
+    means = cv2.resize((luma + grain).astype(np.float32), shape[::-1], interpolation=interpolation)
+    expected = luma_to_lightness(np.rint(means).astype(tags.dtype), tags)
+    assert seen.shape == (1, 1, *shape)
+    assert np.abs(seen[0, 0] - expected).max() < 2  # L*: other borders between the areas, and codes that tip
+    assert abs(seen[0, 0].mean() - expected.mean()) < 0.2
 
 
 def test_a_photograph_keeps_its_size_and_its_own_colour_does_not_matter() -> None:

@@ -140,7 +140,7 @@ def test_pictures_that_are_tiny_or_thin_are_smoothed_too(shape: tuple[int, int])
 
 
 def test_the_picture_may_be_larger_than_the_colours() -> None:
-    """The model gives ab at half the size at which it saw the frame; the flow is that of the larger picture."""
+    """The model gives ab at half the size at which it saw the frame; the flow is found at half the size, too."""
     stabilizer = Stabilizer(1)
     for i in range(6):
         ab = np.zeros((HEIGHT // 2, WIDTH // 2, 2), np.float32)

@@ -1,9 +1,11 @@
 """One engine for many: in turn, within bounds, and nothing for those who left."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -76,6 +78,99 @@ async def test_a_cancelled_picture_never_reaches_the_engine() -> None:
             await asyncio.wrap_future(last)
 
     assert numbers_seen(engine) == [1, 3]
+
+
+async def test_a_frame_is_prepared_and_queued_at_once() -> None:
+    engine = FakeEngine()
+    async with Scheduler(engine, max_lanes=1) as scheduler:
+        with scheduler.lane(10) as lane:
+            answer = scheduler.submit_frame(lane, lambda: picture(7))
+            inferred = await asyncio.wrap_future(answer)
+
+    assert numbers_seen(engine) == [7]
+    assert inferred.ab.shape == (1, 2, 4, 4)
+
+
+async def test_a_frame_that_cannot_be_prepared_is_answered_with_its_error() -> None:
+    engine = FakeEngine()
+
+    def prepare() -> NDArray[np.float32]:
+        raise ValueError("on purpose")
+
+    async with Scheduler(engine, max_lanes=1) as scheduler:
+        with scheduler.lane(10) as lane, pytest.raises(ValueError, match="on purpose"):
+            await asyncio.wrap_future(scheduler.submit_frame(lane, prepare))
+        with pytest.raises(CancelledWorkError):  # nor one whose lane was left meanwhile
+            await asyncio.wrap_future(scheduler.submit_frame(lane, lambda: picture(1)))
+
+    assert not engine.seen
+
+
+async def test_a_frame_that_nobody_waits_for_is_neither_prepared_nor_left_open() -> None:
+    prepared: list[float] = []
+    is_free = threading.Event()
+
+    def prepare(number: float) -> NDArray[np.float32]:
+        prepared.append(number)
+        assert is_free.wait(10)
+        return picture(number)
+
+    scheduler = Scheduler(FakeEngine(), max_lanes=1, num_cpu_threads=1)
+    async with scheduler:
+        with scheduler.lane(10) as lane:
+            first, unwanted, last = (scheduler.submit_frame(lane, partial(prepare, number)) for number in (1, 2, 3))
+            await until(lambda: prepared)
+            unwanted.cancel()
+            closing = asyncio.create_task(asyncio.to_thread(scheduler.close))
+            await until(last.cancelled)
+            is_free.set()
+            await closing
+
+    assert prepared == [1]
+    assert isinstance(first.exception(), CancelledWorkError)
+
+
+async def test_frames_go_to_the_engine_in_their_order_whichever_is_prepared_first() -> None:
+    engine, is_free, prepared = FakeEngine(), threading.Event(), list[float]()
+
+    def prepare(number: float) -> NDArray[np.float32]:
+        assert number > 1 or is_free.wait(10)
+        prepared.append(number)
+        return picture(number)
+
+    async with Scheduler(engine, max_lanes=2, num_cpu_threads=2) as scheduler:
+        with scheduler.lane(10) as lane, scheduler.lane(10) as other:
+            answers = [scheduler.submit_frame(lane, partial(prepare, number)) for number in (1, 2)]
+            await until(lambda: prepared == [2])
+            await asyncio.wrap_future(scheduler.submit(other, picture(30)))  # another lane does not wait for it
+            is_free.set()
+            await asyncio.gather(*map(asyncio.wrap_future, answers))
+
+    assert numbers_seen(engine) == [30, 1, 2]
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_a_frame_that_fails_or_is_left_holds_up_none_behind_it(is_cancelled: bool) -> None:
+    engine, is_free, prepared = FakeEngine(), threading.Event(), list[float]()
+
+    def prepare(number: float) -> NDArray[np.float32]:
+        if number == 1:
+            assert is_free.wait(10)
+            raise ValueError("on purpose")
+        prepared.append(number)
+        return picture(number)
+
+    async with Scheduler(engine, max_lanes=1, num_cpu_threads=2) as scheduler:
+        with scheduler.lane(10) as lane:
+            failing, next_one = (scheduler.submit_frame(lane, partial(prepare, number)) for number in (1, 2))
+            await until(lambda: prepared)
+            if is_cancelled:
+                failing.cancel()
+            is_free.set()
+            await asyncio.wrap_future(next_one)
+
+    assert numbers_seen(engine) == [2]
+    assert is_cancelled or isinstance(failing.exception(), ValueError)
 
 
 async def test_a_lane_that_is_left_takes_nothing_more() -> None:
@@ -161,7 +256,7 @@ async def test_a_stream_takes_no_more_frames_than_its_credits_before_it_answers(
     async with Scheduler(engine, max_lanes=1) as scheduler:
         with scheduler.lane(NUM_CREDITS) as lane:
             num_answered = 0
-            async for _ in stream_over(scheduler, lane).colorize(film.frames()):
+            async for _ in stream_over(scheduler, lane).colorize(film.frames(), lambda answer: answer):
                 await asyncio.sleep(0.01)  # time enough to run ahead
                 num_taken_ahead.append(film.num_taken - num_answered)
                 num_answered += 1
@@ -175,7 +270,7 @@ async def test_a_stream_that_is_left_frees_everything_it_held() -> None:
     film = Film(1000)
     async with Scheduler(engine, max_lanes=1) as scheduler:
         with scheduler.lane(NUM_CREDITS) as lane:
-            answers = stream_over(scheduler, lane).colorize(film.frames())
+            answers = stream_over(scheduler, lane).colorize(film.frames(), lambda answer: answer)
             await anext(answers)
             await answers.aclose()
             num_tasks = len(asyncio.all_tasks())

@@ -43,6 +43,7 @@ VARIABLES = {
     "KINEMA_ADMIN_KEYS": "admins.toml",
     "KINEMA_MAX_SILENCE_SECONDS": "18",
     "KINEMA_KEEPALIVE_SECONDS": "19",
+    "KINEMA_KEEP_MEMORY": "0",
     "KINEMA_GRACE_SECONDS": "8.5",
 }
 
@@ -77,6 +78,7 @@ def test_the_environment_sets_everything() -> None:
         admin_keys=Path("admins.toml"),
         max_silence_seconds=18,
         keepalive_seconds=19,
+        keep_memory=False,
         grace_seconds=8.5,
     )
 

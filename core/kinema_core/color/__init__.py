@@ -2,7 +2,7 @@
 
 from kinema_core.color.compose import compose_chroma, compose_rgb
 from kinema_core.color.lab import lab_to_rgb, rgb_to_lab
-from kinema_core.color.luma import GREY_TAGS, halve_luma, luma_to_lightness, rgb_to_grey
+from kinema_core.color.luma import GREY_TAGS, halve_luma, is_halved_first, luma_to_lightness, rgb_to_grey
 from kinema_core.color.ycbcr import rgb_to_ycbcr, ycbcr_to_rgb
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "compose_chroma",
     "compose_rgb",
     "halve_luma",
+    "is_halved_first",
     "lab_to_rgb",
     "luma_to_lightness",
     "rgb_to_grey",

@@ -3,7 +3,7 @@
 At one Y', a colour of given (a, b) has one L*, hence one RGB, hence one (Cb, Cr). Two tables hold it:
 
 1. `max_chroma` by (Y', hue): how far the gamut reaches. (a, b) is first scaled down to it, which keeps the hue.
-2. `cb` and `cr` by (Y', a, b): for each Y' a square tile of codes, spread over the part of the gamut that has this Y'.
+2. `codes` by (Y', a, b): for each Y' a square tile of Cb and Cr, spread over the part of the gamut that has this Y'.
 
 Both are read with linear interpolation. One table that maps into the gamut as well would be read faster, but it has a
 crease along the gamut's edge, and misses by up to 12 codes (8 bit) there even at a step of 1 in a and b.
@@ -28,7 +28,7 @@ Nodes: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows and columns in a tile."""
 
 _TILE_SIDE: Final = {8: 104, 10: 88}
-"""Nodes along a tile, by bit depth: 13 MB and 40 MB a table."""
+"""Nodes along a tile, by bit depth: 25 MB and 72 MB a table."""
 _TILES_IN_COLUMN: Final = 256
 """Tiles lie in columns of so many, because cv2.remap numbers rows in 16 bits."""
 _NO_CHROMA: Final = 1e-3
@@ -43,9 +43,9 @@ class ChromaTable:
 
     max_chroma: F32
     """(num_codes, NUM_HUES + 1), hues from -pi to pi."""
-    cb: NDArray[np.uint16]
-    """(rows, columns) of tiles; stored is code * 2 ** fraction_bits + lowest."""
-    cr: NDArray[np.uint16]
+    codes: NDArray[np.uint16]
+    """(rows, columns, 4) of tiles: Cb, Cr, and twice 0, since cv2.remap reads four channels faster than one twice;
+    stored is code * 2 ** fraction_bits + lowest."""
     nodes_per_unit: F32
     """By Y' code: nodes per unit of a and of b."""
     row: F32
@@ -89,7 +89,9 @@ def _build(matrix: Matrix, color_range: ColorRange, bit_depth: int) -> ChromaTab
     fraction_bits = 15 - bit_depth
     one, lowest = 1 << fraction_bits, 1 << 13
     shape = min(len(levels), _TILES_IN_COLUMN) * side, -(-len(levels) // _TILES_IN_COLUMN) * side
-    cb, cr = (np.full(shape, neutral * one + lowest, np.uint16) for _ in range(2))
+    codes = np.zeros((*shape, 4), np.uint16)
+    cb, cr = codes[..., 0], codes[..., 1]
+    cb[:] = cr[:] = neutral * one + lowest
     max_chroma = np.full((len(levels), NUM_HUES + 1), _NO_CHROMA, np.float32)
     nodes_per_unit, rows, columns = np.ones((3, len(levels)))
 
@@ -109,8 +111,7 @@ def _build(matrix: Matrix, color_range: ColorRange, bit_depth: int) -> ChromaTab
         rows[code], columns[code] = row + tile.zero_row, column + tile.zero_column
     return ChromaTable(
         max_chroma=max_chroma,
-        cb=cb,
-        cr=cr,
+        codes=codes,
         nodes_per_unit=table_by_code(nodes_per_unit),
         row=table_by_code(rows),
         column=table_by_code(columns),

@@ -42,8 +42,8 @@ def compose_chroma(luma_half: Plane, ab: F32, tags: ColorTags) -> tuple[Plane, P
     cb, cr = np.empty_like(luma_half), np.empty_like(luma_half)
     for strip in _strips(luma_half):
         columns, rows = _find_nodes(table, luma_half[strip], *_planes(ab[strip]))
-        cb[strip] = _read_codes(table, table.cb, columns, rows)
-        cr[strip] = _read_codes(table, table.cr, columns, rows)
+        stored = _read(table.codes, columns, rows)
+        cb[strip], cr[strip] = (_to_codes(cv2.extractChannel(stored, channel), table) for channel in range(2))
     return cb, cr
 
 
@@ -62,9 +62,9 @@ def _find_nodes(table: ChromaTable, luma: Plane, a: F32, b: F32) -> tuple[F32, F
     return b, a
 
 
-def _read_codes(table: ChromaTable, stored: NDArray[np.uint16], columns: F32, rows: F32) -> NDArray[np.uint16]:
-    codes = _read(stored, columns, rows)
-    np.clip(codes, table.lowest, table.highest, out=codes)
+def _to_codes(stored: Any, table: ChromaTable) -> NDArray[np.uint16]:
+    """Turn what was read of one channel, which is free to be written to, into codes."""
+    codes: NDArray[np.uint16] = np.clip(stored, table.lowest, table.highest, out=stored)
     codes -= table.lowest - (1 << table.fraction_bits - 1)
     codes >>= table.fraction_bits
     return codes

@@ -26,6 +26,14 @@ def halve_luma(luma: Plane) -> Plane:
     return half
 
 
+def is_halved_first(shape: tuple[int, ...], small_shape: tuple[int, int]) -> bool:
+    """Tell whether a picture is halved on its way to a size: that is thirty times as fast, and leaves a quarter to do.
+
+    From four times the size on, the means that are left are over two pixels and more each way.
+    """
+    return all(side >= 4 * small_side for side, small_side in zip(shape, small_shape, strict=True))
+
+
 def rgb_to_grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the grey picture with the L* of `rgb` (H, W, 3): full-range Y' (H, W), to be read with `GREY_TAGS`.
 

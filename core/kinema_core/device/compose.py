@@ -75,7 +75,7 @@ def _tables(tags: ColorTags, device: torch.device) -> _Tables:
     table = chroma_table(tags)
     return _Tables(
         max_chroma=_on(table.max_chroma[..., None], device),
-        chroma=_on(np.stack([table.cb, table.cr], axis=-1), device),
+        chroma=_on(table.codes[..., :2], device),
         place=_on(np.stack([table.nodes_per_unit, table.row, table.column]), device),
         lowest=table.lowest,
         highest=table.highest,

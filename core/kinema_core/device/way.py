@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kinema_core.color import luma_to_lightness
+from kinema_core.color import is_halved_first, luma_to_lightness
 from kinema_core.device.compose import apply_grade, compose_chroma, lightness_of
 from kinema_core.device.sampling import halve, resize_area
 from kinema_core.device.stabilizer import DeviceStabilizer
@@ -58,7 +58,8 @@ class DeviceWay:
         # torch warns of memory that may only be read, as that of a message is; such a plane is copied once.
         whole = torch.from_numpy(np.require(samples, requirements=["C", "W"]))
         codes = whole.to(self._device).to(torch.int32) & ((1 << 8 * luma.itemsize) - 1)
-        small = resize_area(codes.float(), shape).round().to(torch.int32)
+        fine = halve(codes) if is_halved_first(luma.shape, shape) else codes
+        small = resize_area(fine.float(), shape).round().to(torch.int32)
         lightness = lightness_of(small, tags)[None, None]
         narrow = torch.uint8 if luma.itemsize == 1 else torch.int16
         on_host: Any = small.to(narrow).cpu().numpy().view(tags.dtype)

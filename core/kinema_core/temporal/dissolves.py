@@ -15,6 +15,7 @@ from kinema_core.temporal.thumbnails import (
     Thumbnail,
     correlation,
     likeness,
+    share,
     thumbnail_of,
 )
 
@@ -63,9 +64,9 @@ class _Carried:
 
     def resembles(self, current: Thumbnail) -> bool:
         is_there = self.plane[..., 1] > 0.9
-        if is_there.mean() < MIN_SHARED:
+        if share(is_there) < MIN_SHARED:
             return True  # nothing speaks against it
-        return correlation(self.plane[is_there, 0], current.detail[is_there]) >= MAX_CARRIED_LIKENESS
+        return correlation(self.plane[..., 0][is_there], current.detail[is_there]) >= MAX_CARRIED_LIKENESS
 
 
 class DissolveWatch:

@@ -6,7 +6,6 @@ The flow comes from the grey input, never from the colours, so that it cannot be
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +29,7 @@ class Left:
 
     seen: Seen
     ab: F32
-    """(h, w, 2), averaged."""
+    """(h, w, 2), averaged, laid out as the model's."""
     num_averaged: F32
     """(h, w), frames that make up each pixel's colour: the confidence in it."""
 
@@ -58,8 +57,8 @@ class Stabilizer:
             return ab
         averaged = self.average(lightness, ab, is_cut=is_cut)
         faded = 0.0 if is_cut else 1 - 1 / GAIN_MEMORY
-        self._given = faded * self._given + float(np.vdot(ab, ab))
-        self._averaged = faded * self._averaged + float(np.vdot(averaged, averaged))
+        self._given = faded * self._given + _energy(ab)
+        self._averaged = faded * self._averaged + _energy(averaged)
         return averaged * restoring_gain(self._given, self._averaged)
 
     def average(self, lightness: F32, ab: F32, *, is_cut: bool) -> F32:
@@ -69,9 +68,15 @@ class Stabilizer:
         if is_cut or self._state is None:
             self._state = Left(seen, ab, np.ones((height, width), np.float32))
             return ab
-        carried_ab, num_carried = self._carry(self._state, seen)
-        num_averaged: F32 = np.minimum(num_carried + 1, np.float32(self._memory))
-        averaged: F32 = carried_ab + (ab - carried_ab) / num_averaged[..., None]
+        motion = self._motion.find(self._state.seen, seen)
+        num_averaged = motion.carry(self._state.num_averaged)
+        num_averaged *= motion.trust
+        num_averaged += 1
+        np.minimum(num_averaged, np.float32(self._memory), out=num_averaged)
+        averaged = np.empty_like(ab)
+        for channel in range(2):  # by planes: the three arrays of each are as one in memory, if the model's are
+            carried, given = motion.carry(self._state.ab[..., channel]), ab[..., channel]
+            np.add(carried, (given - carried) / num_averaged, out=averaged[..., channel])
         self._state = Left(seen, averaged, num_averaged)
         return averaged
 
@@ -109,12 +114,10 @@ class Stabilizer:
         """
         self._given, self._averaged, self._state = read_left(state, self._memory, shape, ab_shape, prefix)
 
-    def _carry(self, state: Left, seen: Seen) -> tuple[F32, F32]:
-        """Move the state along the motion and weigh down the history where the pictures disagree."""
-        motion = self._motion.find(state.seen, seen)
-        planes = np.dstack((state.ab, state.num_averaged))
-        moved = cv2.remap(planes, motion.x, motion.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return moved[..., :2], moved[..., 2] * motion.trust
+
+def _energy(ab: F32) -> float:
+    flat = ab.ravel(order="K")
+    return float(np.vdot(flat, flat))
 
 
 def restoring_gain(given: float, averaged: float) -> np.float32:

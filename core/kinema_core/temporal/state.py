@@ -21,7 +21,7 @@ State: TypeAlias = Mapping[str, Value]
 
 MAX_BYTES: Final = 1 << 26
 """A state at the largest working size is a sixth of this."""
-_MAGIC: Final = b"kinema temporal state 1\n"
+_MAGIC: Final = b"kinema temporal state 2\n"
 """With the version: what another one wrote is refused."""
 _DIGEST_BYTES: Final = 32
 _LENGTH_BYTES: Final = 4

@@ -27,8 +27,7 @@ def frame_from_proto(frame: pb.Frame, spec: StreamSpec, memory: SharedFrames | N
     if frame.HasField("slot"):
         planes = _planes_from_slot(frame, expected, memory)
     else:
-        _check_planes(frame, expected, spec)
-        planes = frame.planes
+        planes = _planes_from_message(frame, expected, spec)
     picture: Plane
     chroma: tuple[Plane, Plane] | None = None
     if spec.pixel_format is PixelFormat.RGB24:
@@ -58,16 +57,15 @@ def answer_to_proto(
         if form is OutputForm.YUV420:
             planes.insert(0, _samples_of(frame.luma))
     slot = None if memory is None else _write_answer(answer.seq, planes, memory)
-    return pb.ColorizeFramesResponse(
-        frame=pb.ColorFrame(
-            seq=answer.seq,
-            pts=frame.pts,
-            planes=[plane.tobytes() for plane in planes] if slot is None else [],
-            slot=slot,
-            shot_cut=answer.is_cut,
-            timings=timings_to_proto(answer.seconds),
-        )
-    )
+    response = pb.ColorizeFramesResponse()
+    sent = response.frame  # filled in its place: given as an argument it would be copied, planes and all
+    sent.seq, sent.pts, sent.shot_cut = answer.seq, frame.pts, answer.is_cut
+    sent.timings.CopyFrom(timings_to_proto(answer.seconds))
+    if slot is not None:
+        sent.slot = slot
+    else:
+        sent.planes.extend(plane.tobytes() for plane in planes)
+    return response
 
 
 def _planes_from_slot(frame: pb.Frame, expected: Sequence[int], memory: SharedFrames | None) -> list[Buffer]:
@@ -91,18 +89,20 @@ def _planes_from_slot(frame: pb.Frame, expected: Sequence[int], memory: SharedFr
         raise InvalidInputError("frame.slot", f"cannot be read: {error}, in frame {frame.seq}") from error
 
 
-def _check_planes(frame: pb.Frame, expected: Sequence[int], spec: StreamSpec) -> None:
+def _planes_from_message(frame: pb.Frame, expected: Sequence[int], spec: StreamSpec) -> list[bytes]:
     layout = f"{spec.pixel_format.value} of {spec.width}x{spec.height}"
     if len(frame.planes) != len(expected):
         raise InvalidInputError(
             "frame.planes", f"must be {len(expected)} for {layout}, got {len(frame.planes)} in frame {frame.seq}"
         )
-    for index, (plane, num_bytes) in enumerate(zip(frame.planes, expected, strict=True)):
+    planes = list(frame.planes)  # once, since each look at bytes in a message copies them
+    for index, (plane, num_bytes) in enumerate(zip(planes, expected, strict=True)):
         if len(plane) != num_bytes:
             raise InvalidInputError(
                 f"frame.planes[{index}]",
                 f"must be {num_bytes} bytes for {layout}, got {len(plane)} in frame {frame.seq}",
             )
+    return planes
 
 
 def _plane_from_bytes(samples: Buffer, shape: tuple[int, int], pixel_format: PixelFormat) -> Plane:
