@@ -48,7 +48,7 @@ def test_batches_that_would_change_bits_are_not_made(caplog: pytest.LogCaptureFi
 def test_an_engine_that_gains_nothing_keeps_one_picture_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     class Serial(FakeEngine):
         def infer(self, lightness: NDArray[np.float32]) -> NDArray[np.float32]:
-            self.delay_seconds = 0.02 * len(lightness) ** 2  # far from the limit, so that a busy machine changes nothing
+            self.delay_seconds = 0.02 * len(lightness) ** 2  # far from the limit: machines are busy
             return super().infer(lightness)
 
     caplog.set_level(logging.INFO)
