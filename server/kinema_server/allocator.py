@@ -1,4 +1,4 @@
-"""What the C library does with memory that a frame leaves behind: docs/adr/0023-freed-memory-is-kept.md."""
+"""What the C library does with memory that a frame leaves behind: docs/adr/0024-freed-memory-is-kept.md."""
 
 import ctypes
 from typing import Final
