@@ -261,6 +261,23 @@ def test_the_layout_in_memory_changes_nothing_and_nothing_is_written_to(tags: Co
     np.testing.assert_array_equal(planes, before)
 
 
+@settings(max_examples=40)
+@given(tags=some_tags, seed=seeds, share=st.floats(0, 1), factor=st.sampled_from([1, 10, 40, 120]))
+def test_what_stands_beside_a_pixel_changes_nothing(tags: ColorTags, seed: int, share: float, factor: float) -> None:
+    """Pixels with much chroma are picked out where they are few."""
+    rng = np.random.default_rng(seed)
+    luma = as_luma(rng.integers(0, 1 << tags.bit_depth, (23, 50)), tags)
+    ab = rng.normal(0, 1, (23, 50, 2)).astype(np.float32)
+    ab[rng.random((23, 50)) < share] *= factor
+
+    together = compose_chroma(luma, ab, tags)
+    pixels = [compose_chroma(luma[:, :1], ab[:, :1], tags), compose_chroma(luma[:1], ab[:1], tags)]
+
+    for plane, column, row in zip(together, *pixels, strict=True):
+        np.testing.assert_array_equal(plane[:, :1], column)
+        np.testing.assert_array_equal(plane[:1], row)
+
+
 def test_a_table_is_built_once_for_all_threads_and_for_all_tags_that_mean_the_same_codes() -> None:
     chroma_table._build.cache_clear()
     tags = [ColorTags(color_primaries=primaries) for primaries in (1, 5, 6, 9)]

@@ -43,6 +43,8 @@ class ChromaTable:
 
     max_chroma: F32
     """(num_codes, NUM_HUES + 1), hues from -pi to pi."""
+    least_chroma: F32
+    """By Y' code: the least of `max_chroma`, so what fits the gamut whatever its hue."""
     codes: NDArray[np.uint16]
     """(rows, columns, 4) of tiles: Cb, Cr, and twice 0, since cv2.remap reads four channels faster than one twice;
     stored is code * 2 ** fraction_bits + lowest."""
@@ -111,6 +113,7 @@ def _build(matrix: Matrix, color_range: ColorRange, bit_depth: int) -> ChromaTab
         rows[code], columns[code] = row + tile.zero_row, column + tile.zero_column
     return ChromaTable(
         max_chroma=max_chroma,
+        least_chroma=table_by_code(max_chroma.min(axis=1)),
         codes=codes,
         nodes_per_unit=table_by_code(nodes_per_unit),
         row=table_by_code(rows),

@@ -23,6 +23,8 @@ from kinema_core.frames import ColorRange, ColorTags, Plane
 F32: TypeAlias = NDArray[np.float32]
 
 _STRIP_PIXELS: Final = 1 << 16
+_MANY_FAR: Final = 0.25
+"""Share of the pixels with much chroma from which it is no longer faster to pick them out."""
 
 
 def compose_chroma(luma_half: Plane, ab: F32, tags: ColorTags) -> tuple[Plane, Plane]:
@@ -49,17 +51,30 @@ def compose_chroma(luma_half: Plane, ab: F32, tags: ColorTags) -> tuple[Plane, P
 
 def _find_nodes(table: ChromaTable, luma: Plane, a: F32, b: F32) -> tuple[F32, F32]:
     """Return where the table's tiles hold (Y', a, b), brought into the gamut: columns and rows, both (h, w)."""
-    hue = np.arctan2(b, a)
-    hue += np.float32(np.pi)
-    hue *= np.float32(1 / HUE_STEP)
-    scale = _read(table.max_chroma, hue, luma.astype(np.float32))
-    scale /= np.maximum(cv2.magnitude(a, b), scale)
-    scale *= cv2.LUT(luma, table.nodes_per_unit)
+    chroma, scale = cv2.magnitude(a, b), cv2.LUT(luma, table.nodes_per_unit)
+    is_far = chroma > cv2.LUT(luma, table.least_chroma)
+    num_far = np.count_nonzero(is_far)
+    if num_far > _MANY_FAR * luma.size:
+        scale *= _share_in_gamut(table, luma, a, b, chroma)
+    elif num_far:  # of all others that share is 1
+        far = np.flatnonzero(is_far)
+        picked: Any = (plane.ravel()[far][None] for plane in (luma, a, b, chroma))
+        scale.ravel()[far] *= _share_in_gamut(table, *picked)[0]
     a *= scale
     b *= scale
     a += cv2.LUT(luma, table.row)
     b += cv2.LUT(luma, table.column)
     return b, a
+
+
+def _share_in_gamut(table: ChromaTable, luma: Plane, a: F32, b: F32, chroma: F32) -> F32:
+    """Return by what (a, b), of that chroma, have to be multiplied to fit the gamut, at most 1; all are (h, w)."""
+    hue = np.arctan2(b, a)
+    hue += np.float32(np.pi)
+    hue *= np.float32(1 / HUE_STEP)
+    share: F32 = _read(table.max_chroma, hue, luma.astype(np.float32))
+    share /= np.maximum(chroma, share)
+    return share
 
 
 def _to_codes(stored: Any, table: ChromaTable) -> NDArray[np.uint16]:
