@@ -13,12 +13,16 @@ import pytest
 import torch
 
 from kinema_core.errors import InvalidInputError
+from kinema_trainer.export.export import export_bundle
+from kinema_trainer.export.labels import Labels
+from kinema_trainer.losses.colourfulness import ColourfulnessConfig
 from kinema_trainer.recipes.recipe import Recipe, Stage, override
 from kinema_trainer.training.callbacks import End, Progress
 from kinema_trainer.training.checkpoints import load_trained_network, read_checkpoint
 from kinema_trainer.training.colorization import Colorization
 from kinema_trainer.training.optimizers import learning_rate_factor
 from kinema_trainer.training.run import Machine, Result, train
+from tests.trainer.networks import random_lightness, write_lively_checkpoint
 from tests.trainer.photos import encode_jpeg, make_photo, write_photos
 from tests.trainer.recipes import TINY, TINY_GAN, TINY_WGAN
 
@@ -216,6 +220,30 @@ def test_a_run_can_start_from_another_ones_generator(run: Callable[..., Result])
     expected = load_trained_network(pixels.checkpoint).network.state_dict()
     found = load_trained_network(result.checkpoint).network.state_dict()
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+def test_a_run_can_start_from_an_exported_model(run: Callable[..., Result], tmp_path: Path) -> None:
+    checkpoint = write_lively_checkpoint(tmp_path / "lively.pt")
+    bundle = export_bundle(checkpoint, tmp_path / "bundle", Labels(name="tiny", data="none", licence="MIT"))
+    still = override(TINY, ["optimizer.learning_rate=0", "optimizer.pretrained_rate=0"]).with_max_steps(2)
+
+    result = run(still, start_from=bundle.path)
+
+    expected, found = (load_trained_network(path).network for path in (checkpoint, result.checkpoint))
+    with torch.no_grad():
+        ab = expected(random_lightness())
+        assert ab.abs().max() > 1
+        # The statistics of norms moved a little: they are of the run's own pictures.
+        assert (found(random_lightness()) - ab).abs().mean() < 0.2 * ab.abs().mean()
+
+
+def test_a_run_that_asks_for_colour_takes_down_what_it_has(run: Callable[..., Result]) -> None:
+    asking = replace(TINY, colourfulness=ColourfulnessConfig(part=0.9, weight=10, pool=2)).with_max_steps(2)
+
+    result = run(asking)
+
+    rows = list(csv.DictReader((result.checkpoint.parent / "log.csv").read_text().splitlines()))
+    assert float(rows[-1]["shortfall"]) == pytest.approx(10 * (0.9 - float(rows[-1]["colourfulness"])) ** 2, rel=0.5)
 
 
 def test_a_run_is_not_written_over_without_being_asked_to(run: Callable[..., Result]) -> None:

@@ -37,7 +37,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from last.pt in OUT, where there is one.")] = False,
     start_from: Annotated[
-        Path | None, typer.Option(exists=True, help="Begin with the generator of this checkpoint.")
+        Path | None, typer.Option(exists=True, help="Begin with the generator of this checkpoint, or bundle.")
     ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Processes, one a device; two and more train by DDP.")] = 1,

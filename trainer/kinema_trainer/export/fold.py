@@ -35,7 +35,7 @@ def fold_norms(network: ColorNetwork) -> ColorNetwork:
     """
     folded = copy.deepcopy(network).eval().requires_grad_()
     _fold_parametrizations(folded)
-    probe = _probe(folded)
+    probe = probe_of(folded)
     with torch.no_grad():
         expected = folded(probe)
     for conv_name, norm_name in foldable_pairs(folded, probe):
@@ -115,6 +115,7 @@ def _fold_parametrizations(network: nn.Module) -> None:
                 setattr(module, name, nn.Parameter(value))
 
 
-def _probe(network: ColorNetwork) -> Tensor:
+def probe_of(network: ColorNetwork) -> Tensor:
+    """Return two small pictures that `network` takes, as lightness (2, 1, S, S), the same each time."""
     size = network.size_multiple * max(1, 64 // network.size_multiple)
     return 100 * torch.rand(2, 1, size, size, generator=torch.Generator().manual_seed(0))

@@ -9,6 +9,7 @@ from pydantic import Discriminator, TypeAdapter, ValidationError
 
 from kinema_core.errors import InvalidInputError
 from kinema_trainer.data.pairs import DataConfig
+from kinema_trainer.losses.colourfulness import ColourfulnessConfig
 from kinema_trainer.losses.perceptual import PerceptualLossConfig
 from kinema_trainer.losses.pixel import PixelLossConfig
 from kinema_trainer.models.attention_unet import AttentionUNetConfig
@@ -94,6 +95,7 @@ class Recipe:
     optimizer: OptimizerConfig
     pixel: PixelLossConfig
     perceptual: PerceptualLossConfig | None = None
+    colourfulness: ColourfulnessConfig | None = None
     adversarial: AdversarialConfig | None = None
     accumulate: int = 1
     """Parts that a batch is computed in, one after the other, to save memory; must divide it."""

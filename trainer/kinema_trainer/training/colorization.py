@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kinema_core.errors import InvalidInputError
 from kinema_trainer.losses import adversarial as players
+from kinema_trainer.losses.colourfulness import shortfall
 from kinema_trainer.losses.perceptual import PerceptualLoss
 from kinema_trainer.models.color_network import ColorNetwork
 from kinema_trainer.recipes.recipe import Recipe
@@ -112,6 +113,10 @@ class Colorization(lightning.LightningModule):
         parts = {"pixel": pixel}
         if recipe.perceptual and recipe.perceptual.weight:
             parts["perceptual"] = recipe.perceptual.weight * self._outside["perceptual"](lightness, predicted, ab)
+        if recipe.colourfulness:
+            found = shortfall(lightness, predicted, ab, recipe.colourfulness)
+            parts["shortfall"] = found.loss
+            self._measure({"colourfulness": found.part})
         if is_adversarial:
             assert self.critic is not None
             assert recipe.adversarial is not None

@@ -13,8 +13,9 @@ from torch.utils.tensorboard import SummaryWriter
 from kinema_trainer.training.scoring import HeldOut, QuickScore, picture_grid
 
 COLUMNS = (
-    "step", "epoch", "stage", "loss", "pixel", "perceptual", "adversarial", "critic_loss", "wasserstein",
-    "gradient_norm", "discriminator_accuracy", "learning_rate", "steps_per_second", "ab_psnr", "chroma_part",
+    "step", "epoch", "stage", "loss", "pixel", "perceptual", "shortfall", "colourfulness", "adversarial",
+    "critic_loss", "wasserstein", "gradient_norm", "discriminator_accuracy", "learning_rate", "steps_per_second",
+    "ab_psnr", "chroma_part",
 )  # fmt: skip
 """Of log.csv; empty where a row has nothing to say."""
 

@@ -16,9 +16,11 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from kinema_core.bundle import load_bundle
 from kinema_core.errors import InvalidInputError
-from kinema_trainer.data.pairs import PairDataset, StepSampler, start_worker
+from kinema_trainer.data.pairs import PairDataset, SampleKey, StepSampler, start_worker
 from kinema_trainer.data.training_set import TrainingSet, read_training_set
+from kinema_trainer.export.unfold import unfold_onnx_weights
 from kinema_trainer.recipes.recipe import Recipe
 from kinema_trainer.training.callbacks import (
     End,
@@ -33,6 +35,9 @@ from kinema_trainer.training.callbacks import (
 from kinema_trainer.training.checkpoints import LAST, Best, check_is_same_run, load_trained_network, read_checkpoint
 from kinema_trainer.training.colorization import Colorization, check_trains
 from kinema_trainer.training.scoring import held_out_squares
+
+_NUM_FIRST_BATCHES = 10
+"""On which a bundle's norms are made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,7 @@ def train(
         out: checkpoints, log.csv, grids and TensorBoard files go here.
         machine: what to use.
         resume: go on from `last.pt` in `out`, where there is one.
-        start_from: begin with the averaged generator of this checkpoint (of the same network).
+        start_from: begin with the averaged generator of this checkpoint, or with this bundle (of the same network).
         on_photos: told what there is to train on.
         on_progress: told behind each step, on the first process.
 
@@ -101,7 +106,7 @@ def train(
     photos = read_training_set(data, min_chroma=recipe.data.min_chroma)
     kept = _go_on_from(checkpoint, module, photos) if checkpoint.exists() else None
     if start_from and not kept:
-        _start_from(module, start_from)
+        _start_from(module, start_from, photos)
     run = Run(
         folder=out,
         steps_per_epoch=len(photos.photos) / recipe.batch_size,
@@ -133,12 +138,23 @@ def _go_on_from(checkpoint: Path, module: Colorization, photos: TrainingSet) -> 
     return kept
 
 
-def _start_from(module: Colorization, path: Path) -> None:
+def _start_from(module: Colorization, path: Path, photos: TrainingSet) -> None:
+    if path.is_dir():
+        unfold_onnx_weights(load_bundle(path).onnx, module.network, _first_pictures(module, photos))
+        module.average.load_state_dict(module.network.state_dict())
+        return
     start = load_trained_network(path)
     if start.recipe.network != module.recipe.network:
         raise InvalidInputError("start_from", f"{path} holds {start.recipe.network}, not {module.recipe.network}")
     module.network.load_state_dict(start.network.state_dict())
     module.average.load_state_dict(start.network.state_dict())
+
+
+def _first_pictures(module: Colorization, photos: TrainingSet) -> list[Tensor]:
+    """Return lightness (B, 1, S, S) of some batches, of those that the run begins with."""
+    dataset, recipe = pair_dataset(photos, module), module.recipe
+    keys = [SampleKey(index, recipe.crop_size_at(0)) for index in range(_NUM_FIRST_BATCHES * recipe.batch_size)]
+    return list(torch.split(torch.stack([dataset[key][0] for key in keys]), recipe.batch_size))
 
 
 def _trainer(recipe: Recipe, machine: Machine, callbacks: list[lightning.Callback]) -> lightning.Trainer:
