@@ -58,7 +58,11 @@ class Served:
 def served(module: str, *arguments: str, python: str = sys.executable) -> Iterator[Served]:
     """Run a module of this package until the block is left; it prints its ports as JSON, on a line by itself."""
     command = [python, "-m", f"benchmarks.serving.{module}", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    # A peer's own environment has no Kinema, and needs the messages alone.
+    environment = os.environ if python == sys.executable else os.environ | {"PYTHONPATH": str(ROOT / "protos")}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         assert process.stdout is not None
         ports = next((json.loads(line) for line in process.stdout if line.startswith("{")), None)

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from fractions import Fraction
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -79,12 +80,14 @@ def main() -> int:
     parser.add_argument("--max-streams", type=int, default=1024)
     parser.add_argument("--give-back-memory", action="store_true")
     parser.add_argument("--grace-seconds", type=float, default=0)
+    parser.add_argument("--resume-secret", type=Path)
     arguments = parser.parse_args()
     settings = Settings(
         port=0,
         metrics_port=0,
         max_streams=arguments.max_streams,
         grace_seconds=arguments.grace_seconds,
+        resume_secret=arguments.resume_secret,
         keep_memory=not arguments.give_back_memory,
     )
     if settings.keep_memory:  # as `kinema serve` does

@@ -1,11 +1,15 @@
 """SIGTERM in the middle of many streams, with a second server to go on with."""
 
+import contextlib
+import secrets
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
@@ -50,8 +54,11 @@ def sigterm(num_streams: int, rounds: int) -> None:
 
 
 def _stop_beneath(num_streams: int, seconds: float) -> tuple[list[Outcome], float]:
-    arguments = ("--grace-seconds", str(GRACE_SECONDS))
-    with kinema(*arguments) as going, kinema(*arguments) as staying:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as servers:
+        secret = Path(folder) / "secret"  # both know it, so that streams take their state along
+        secret.write_text(secrets.token_hex(32) + "\n")
+        arguments = ("--grace-seconds", str(GRACE_SECONDS), "--resume-secret", str(secret))
+        going, staying = (servers.enter_context(kinema(*arguments)) for _ in range(2))
         everybody = threading.Barrier(num_streams + 1, timeout=120)
         with ThreadPoolExecutor(num_streams) as pool:
             target = f"ipv4:{going.target},{staying.target}"

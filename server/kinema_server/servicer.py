@@ -239,6 +239,10 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         except asyncio.CancelledError:
             self._metrics.calls.labels(method, "CANCELLED").inc()
             raise
+        except grpc.aio.InternalError:
+            # A write to a client that has gone can fail before gRPC cancels the call.
+            self._metrics.calls.labels(method, "CANCELLED").inc()
+            await context.abort(grpc.StatusCode.CANCELLED, "what was written did not go out")
         except Exception as error:
             if is_servers_fault(error):
                 logger.exception("call_failed", extra={"method": method})

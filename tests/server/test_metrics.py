@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import cv2
+import grpc
 import numpy as np
 import pytest
 from prometheus_client import generate_latest
@@ -112,6 +113,25 @@ async def test_an_engine_that_fails_is_counted_and_so_are_the_frames_that_it_cos
     assert value(server, "kinema_batch_pictures_count") == 0
     assert value(server, "kinema_frames_total", outcome="failed") == 1
     assert value(server, "kinema_calls_total", method="ColorizeFrames", code="INTERNAL") == 1
+
+
+async def test_a_write_to_a_client_that_has_gone_is_a_cancelled_call_and_no_failure(
+    server: RunningServer,
+    stub: pb_grpc.ColorizerStub,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise grpc.aio.InternalError("as gRPC does where nobody is left to write to")
+
+    monkeypatch.setattr("kinema_server.servicer.convert.accepted_to_proto", fail)
+
+    answer = await converse(stub, [config(), frame(0)])
+
+    assert answer.refusal is not None
+    assert answer.refusal.code() is grpc.StatusCode.CANCELLED
+    assert value(server, "kinema_calls_total", method="ColorizeFrames", code="CANCELLED") == 1
+    assert "call_failed" not in caplog.text
 
 
 async def test_frames_of_a_client_that_leaves_are_dropped_not_failed(
