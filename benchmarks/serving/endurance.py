@@ -65,31 +65,24 @@ def soak(num_frames: int) -> None:
     """Print how memory goes while two streams run very long."""
     with kinema() as server:
         load.frames_per_second(server.target, TINY, num_streams=2, num_frames=400, working_size=TINY_WORKING_SIZE)
-        memory = []
+        memory: list[float] = []
+        heap: list[float] = []
         started = time.perf_counter()
         for _ in range(NUM_SAMPLES):  # new streams each time, as in a service
             piece = num_frames // NUM_SAMPLES
             load.frames_per_second(server.target, TINY, num_streams=2, num_frames=piece, working_size=TINY_WORKING_SIZE)
             memory.append(server.resident_kib / 1024)
+            heap.append(server.gauges()["benchmark_heap_bytes"] / 1024**2)
         seconds = time.perf_counter() - started
         left = _settled(server)
-    second_half = np.array(memory[NUM_SAMPLES // 2 :])
-    slope = float(np.polyfit(np.arange(len(second_half)) * piece / 100_000, second_half, 1)[0])
-    header = (
-        "seconds",
-        "MiB at first",
-        "half-way",
-        "at the end",
-        "MiB for each 100,000 frames, second half",
-        "places used",
-    )
-    row = (
-        f"{seconds:.0f}",
-        *(f"{memory[index]:.1f}" for index in (0, NUM_SAMPLES // 2, -1)),
-        f"{slope:.2f}",
-        f"{left['kinema_places_used']:.0f}",
-    )
-    print_table(f"{num_frames} frames of {TINY} in {2 * NUM_SAMPLES} streams, two at a time", header, [row])
+    rows = []
+    for what, sizes in (("private memory", memory), ("of it lent out by the C library", heap)):
+        second_half = np.array(sizes[NUM_SAMPLES // 2 :])
+        slope = float(np.polyfit(np.arange(len(second_half)) * piece / 100_000, second_half, 1)[0])
+        rows.append((what, *(f"{sizes[index]:.2f}" for index in (0, NUM_SAMPLES // 2, -1)), f"{slope:.2f}"))
+    header = ("what", "MiB at first", "half-way", "at the end", "MiB for each 100,000 frames, second half")
+    what = f"{num_frames} frames of {TINY} in {2 * NUM_SAMPLES} streams, two at a time, {seconds:.0f} s"
+    print_table(f"{what}; places used at the end: {left['kinema_places_used']:.0f}", header, rows)
 
 
 async def _hold(server: Served, num_streams: int, num_frames: int) -> int:

@@ -8,6 +8,7 @@ upsampling, composition), so that what serving itself costs can be laid beside s
 
 import argparse
 import asyncio
+import ctypes
 import json
 import sys
 import time
@@ -107,10 +108,29 @@ def _make_tables(bundle: Bundle, engine: TrivialEngine) -> None:
     list(colorize_frames([frame], Colorizer(bundle.manifest, height=360, width=640, tags=frame.tags), engine))
 
 
+class _Mallinfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`: malloc.h."""
+
+    _names = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _names)
+
+
+def _heap_bytes() -> float:
+    """Return what is in use of the heap, without what its holes hold; NaN where the C library does not tell."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        return float("nan")
+    mallinfo.restype = _Mallinfo
+    found = mallinfo()
+    return float(found.uordblks + found.hblkhd)
+
+
 def _announce(server: RunningServer) -> None:
     loop = asyncio.get_running_loop()
     tasks = Gauge("benchmark_tasks", "Tasks of the event loop.", registry=server.metrics.registry)
     tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
+    heap = Gauge("benchmark_heap_bytes", "Lent out by the C library.", registry=server.metrics.registry)
+    heap.set_function(_heap_bytes)
     print(json.dumps({"port": server.port, "metrics_port": server.metrics_port}), flush=True)
 
 
