@@ -28,9 +28,10 @@ def test_parts_print_their_tables() -> None:
     assert done.returncode == 0, done.stderr
     found = dict(zip(parts, tables(done.stdout), strict=True))
     assert all(found.values())
-    (cancelled,), (soaked,) = found["cancels"], found["soak"]
+    (cancelled,) = found["cancels"]
     assert [cancelled[name] for name in ("streams", "places_used", "queue_depth")] == ["0", "0", "0"]
-    assert soaked["places used"] == "0"
+    assert [row["what"] for row in found["soak"]] == ["private memory", "of it lent out by the C library"]
+    assert "places used at the end: 0" in done.stdout
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
