@@ -40,18 +40,19 @@ check: $(VENV)/.dev promtool proto-check ## Format, lint, types, arrows between 
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/python -m pytest -q -rs tests/deploy
-	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5 FUZZ_SEED=1
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60 FUZZ_RUNS=3000 FUZZ_SEED=1
 
 promtool: | $(VENV)/.dev
 	@deploy/promtool.sh $(BIN)
 
 FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= 0# another one each time
-fuzz: $(VENV)/.dev ## Fuzz what strangers can send, FUZZ_SECONDS each; `make check` does it for 5
+FUZZ_RUNS ?= -1# however many
+fuzz: $(VENV)/.dev ## Fuzz what strangers can send, FUZZ_SECONDS each; `make check` gives each 3000 inputs, the same ones every time
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || { echo "LEFT OUT for want of atheris, which has no wheel here: fuzzing"; exit 0; }; \
 	log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	for target in $$($(BIN)/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)'); do \
-		$(BIN)/python tests/fuzz/run.py $$target -max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -rss_limit_mb=4096 -timeout=20 >"$$log" 2>&1 \
+		$(BIN)/python tests/fuzz/run.py $$target -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -seed=$(FUZZ_SEED) -rss_limit_mb=4096 -timeout=20 >"$$log" 2>&1 \
 			|| { cat "$$log"; exit 1; }; \
 		echo "fuzzed $$target: $$(tail -n 1 "$$log")"; done
 

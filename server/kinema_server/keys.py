@@ -114,6 +114,8 @@ def read_keys(path: Path, allowed: frozenset[str] = METHODS) -> Mapping[str, Cli
         entries = tomllib.loads(path.read_text("utf-8")).get("key", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise StartError(f"the keys in {path} cannot be read: {error}") from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise StartError(f"{path}: keys must be entries below [[key]]; `kinema key NAME` makes one")
     clients: dict[str, Client] = {}
     for number, entry in enumerate(entries, 1):
         try:
@@ -137,7 +139,7 @@ def _read_entry(entry: Mapping[str, Any], allowed: frozenset[str]) -> tuple[str,
     if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError("sha256 must be the 64 hexadecimal digits that `kinema key` printed")
     methods = entry.get("methods", sorted(allowed))
-    if not isinstance(methods, list) or not set(methods) <= allowed:
+    if not isinstance(methods, list) or not all(isinstance(method, str) and method in allowed for method in methods):
         raise ValueError(f"methods must be a list of {', '.join(sorted(allowed))}, got {methods!r}")
     limits = {limit: entry.get(limit) for limit in _LIMITS}
     for limit, value in limits.items():
