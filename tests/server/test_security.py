@@ -246,6 +246,12 @@ async def test_keys_are_taken_and_withdrawn_without_a_restart(files: Path) -> No
         ('[[key]]\nname = "a b"\nsha256 = ""', "name must be"),
         ('[[key]]\nname = "a"\nsha256 = "abc"', "sha256 must be the 64"),
         (f'[[key]]\nname = "a"\nsha256 = "{"0" * 64}"\nmethods = ["Stop"]', "methods must be a list of ColorizeFrames"),
+        (
+            f'[[key]]\nname = "a"\nsha256 = "{"0" * 64}"\nmethods = [["Stop"]]',
+            "methods must be a list of ColorizeFrames",
+        ),
+        ("key = 1", "keys must be entries below"),
+        ("key = [1]", "keys must be entries below"),
         (f'[[key]]\nname = "a"\nsha256 = "{"0" * 64}"\nmax_streams = 0', "max_streams must be"),
         (f'[[key]]\nname = "a"\nsha256 = "{"0" * 64}"\nmax_pixels_per_second = "x"', "max_pixels_per_second must be"),
         (f'[[key]]\nname = "a"\nsha256 = "{"0" * 64}"\nsecret = 1', "'secret' is unknown"),
