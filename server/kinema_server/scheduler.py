@@ -91,8 +91,6 @@ class Lane:
     def __init__(self, depth: int) -> None:
         self.depth = depth
         self.jobs: deque[_Job] = deque()
-        self.has_turn = False
-        """Whether the scheduler will ask for the first of them."""
         self.num_taken = 0
         """Pictures that went on to the engine."""
         self.is_closed = False
@@ -272,8 +270,7 @@ class Scheduler:
 
     def _offer(self, lane: Lane) -> None:
         """Let a lane have a turn where its first picture is ready."""
-        if lane.is_ready and not lane.has_turn:
-            lane.has_turn = True
+        if lane.is_ready and lane not in self._turns:
             self._turns.append(lane)
             self._changed.notify()
 
@@ -327,7 +324,7 @@ class Scheduler:
             lane = self._turns[0]
             if batch and not lane.jobs[0].goes_with(batch[0]):
                 return
-            self._turns.popleft().has_turn = False
+            self._turns.popleft()
             job = lane.next_job()
             self._offer(lane)
             if job is not None:

@@ -58,12 +58,13 @@ class DeviceWay:
         # torch warns of memory that may only be read, as that of a message is; such a plane is copied once.
         whole = torch.from_numpy(np.require(samples, requirements=["C", "W"]))
         codes = whole.to(self._device).to(torch.int32) & ((1 << 8 * luma.itemsize) - 1)
-        fine = halve(codes) if is_halved_first(luma.shape, shape) else codes
+        luma_half = halve(codes)
+        fine = luma_half if is_halved_first(luma.shape, shape) else codes
         small = resize_area(fine.float(), shape).round().to(torch.int32)
         lightness = lightness_of(small, tags)[None, None]
         narrow = torch.uint8 if luma.itemsize == 1 else torch.int16
         on_host: Any = small.to(narrow).cpu().numpy().view(tags.dtype)
-        return luma_to_lightness(on_host, tags)[None, None], OnDevice(halve(codes), lightness)
+        return luma_to_lightness(on_host, tags)[None, None], OnDevice(luma_half, lightness)
 
     def picture(self, lightness: F32, prepared: OnDevice) -> torch.Tensor:  # noqa: ARG002 - the CPU's own
         """Return the lightness that lies there."""
