@@ -23,7 +23,7 @@ class ColourfulnessConfig:
     weight: float
     """Of the square of what lacks."""
     pool: int = 4
-    """Colours are read from means over squares of this side, in pixels of ab; must divide the side of ab."""
+    """Colours are read from means over squares of about this side, in pixels of ab."""
 
     def __post_init__(self) -> None:
         if not 0 < self.part <= 1 or self.pool < 1:
