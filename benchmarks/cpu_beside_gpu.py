@@ -17,7 +17,7 @@ from kinema_core.frame_way import prepare_lightness
 from kinema_core.frames import ColorTags
 from kinema_core.pipeline import working_shape
 from kinema_core.temporal.cuts import CutDetector
-from kinema_core.temporal.motion import MotionFinder, see
+from kinema_core.temporal.motion import find_motion, see
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,7 +43,7 @@ def measure(height: int, width: int, stride: int) -> tuple[float, float]:
     """Return the milliseconds of cut detection and of finding the motion, for pictures of that size."""
     tags = ColorTags()
     film = [prepare_lightness(frame.luma, tags, (height, width))[0, 0] for frame in synthetic_film(720, 1280)]
-    detector, finder = CutDetector(), MotionFinder()
+    detector = CutDetector()
     cuts, flow = [], []
     before = None
     for number in range(NUM_FRAMES):
@@ -51,7 +51,7 @@ def measure(height: int, width: int, stride: int) -> tuple[float, float]:
         cuts.append(_timed(detector.is_cut, lightness)[0])
         seconds, seen = _timed(see, lightness, (height // stride, width // stride))
         if before is not None:
-            flow.append(seconds + _timed(finder.find, before, seen)[0])
+            flow.append(seconds + _timed(find_motion, before, seen)[0])
         before = seen
     return 1e3 * median(cuts), 1e3 * median(flow)
 

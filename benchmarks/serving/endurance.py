@@ -17,12 +17,14 @@ TINY = Size(128, 72)
 TINY_WORKING_SIZE = 64
 STATE = ("kinema_streams", "kinema_places_used", "kinema_queue_depth", "kinema_credits_granted", "kinema_credits_used")
 NUM_SAMPLES = 30
+NUM_HELD_FRAMES = 3
+"""Of an idle stream: from the second on, motion is looked for."""
 
 
 async def idle_streams(num_streams: int) -> None:
     """Print what open streams hold that send nothing: before their first frame, and behind it."""
     rows = []
-    for what, num_frames in (("before the first frame", 0), ("behind a frame", 1)):
+    for what, num_frames in (("before the first frame", 0), (f"behind {NUM_HELD_FRAMES} frames", NUM_HELD_FRAMES)):
         with kinema("--max-streams", str(num_streams + 50)) as server:
             await _hold(server, 50, num_frames)
             before = server.resident_kib

@@ -96,4 +96,5 @@ class DrainableStream:
             if frame is None:
                 return
             yield frame
+            del frame  # not to be held while the next one is waited for
         self.is_cut_short = True

@@ -33,3 +33,4 @@ async def paced(frames: AsyncIterator[SentFrame], rate: float | None, *, burst: 
         if pace is not None and (seconds := pace.wait(time.monotonic())) > 0:
             await asyncio.sleep(seconds)
         yield frame
+        del frame  # not to be held while the next one is waited for

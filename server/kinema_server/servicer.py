@@ -22,6 +22,7 @@ from kinema_server.access import Quotas
 from kinema_server.admission import Admission, Terms
 from kinema_server.drain import Drain
 from kinema_server.errors import UnknownModelError, error_to_status, is_servers_fault
+from kinema_server.incoming import Incoming
 from kinema_server.lane_engine import LaneEngine
 from kinema_server.metrics import Metrics
 from kinema_server.pace import paced
@@ -66,10 +67,12 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
         self._tokens = tokens
 
     async def ColorizeFrames(  # type: ignore[override]  # noqa: N802 - grpc.aio takes a handler that writes as well
-        self, request_iterator: AsyncIterator[pb.ColorizeFramesRequest], context: Context
+        self,
+        request_iterator: AsyncIterator[pb.ColorizeFramesRequest],  # noqa: ARG002 - see Incoming
+        context: Context,
     ) -> None:
         """Answer each frame of a stream, in order."""
-        conversation = convert.Conversation(request_iterator, max_pixels=self._settings.max_frame_pixels)
+        conversation = convert.Conversation(Incoming(context), max_pixels=self._settings.max_frame_pixels)
         async with self._call("ColorizeFrames", context, conversation), self._drain.stream() as drainable:
             spec = await drainable.before_drain(self._soon("config", conversation.config()))
             self._check_model("config.model", spec.model)
@@ -99,6 +102,7 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
                         with watch.sending(answer):
                             await context.write(response)
                         conversation.last_answered_seq = answer.seq
+                        del answer, response  # a stream that waits for its client holds no frame
                 if drainable.is_cut_short:
                     token = await self._scheduler.run_frame(self._token_of, stream, conversation.last_answered_seq)
                     await context.write(convert.draining_to_proto(watch.tally, token))

@@ -235,6 +235,7 @@ class Stream:
                     task = asyncio.create_task(self._infer(sent))
                     tasks.add(task)
                     on_their_way.put_nowait(task)
+                    del sent, task  # not to be held while the next one is waited for
             finally:
                 on_their_way.put_nowait(None)
 
@@ -245,6 +246,7 @@ class Stream:
                 tasks.discard(task)
                 yield answer, translated
                 self.tally.count(answer)
+                del task, answer, translated  # the same
                 credits_left.release()
             await reader
         finally:

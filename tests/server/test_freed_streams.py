@@ -1,25 +1,30 @@
-"""However a stream ends, nothing of it is left: neither its state of colour over time nor its frames."""
+"""However a stream ends, nothing of it is left: neither its state of colour over time nor its frames.
+
+And while it lasts, no frame of it is left that has been answered.
+"""
 
 import asyncio
 import gc
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from kinema.v1 import colorizer_pb2 as pb
 from kinema.v1 import colorizer_pb2_grpc as pb_grpc
-from kinema_core.pipeline import Colorizer
+from kinema_core.pipeline import Colorizer, Prepared
 from kinema_core.temporal.stabilizer import Stabilizer
 from kinema_server.app import RunningServer
-from kinema_server.stream import SentFrame, Stream
+from kinema_server.stream import Answer, SentFrame, Stream
 from tests.fakes import FakeEngine
 from tests.server.waiting import until
 from tests.server.wire import HEIGHT, WIDTH, config, converse, frame
 
-KINDS = (Stream, Colorizer, Stabilizer, SentFrame)
+FRAMES = (SentFrame, Prepared, Answer)
+KINDS = (Stream, Colorizer, Stabilizer, *FRAMES)
 
 
 class Census:
@@ -47,13 +52,32 @@ async def is_freed(server: RunningServer, census: Census) -> None:
     await until(lambda: not census.names())
 
 
+async def test_while_it_waits_for_its_client(
+    server: RunningServer, stub: pb_grpc.ColorizerStub, census: Census
+) -> None:
+    goes_on = threading.Event()
+
+    def requests() -> Iterator[pb.ColorizeFramesRequest]:
+        yield from [config(), frame(0), frame(1)]
+        goes_on.wait(30)
+        yield frame(2)
+
+    talking = asyncio.create_task(converse(stub, requests()))
+    answered = {"outcome": "colorized"}
+    await until(lambda: server.metrics.registry.get_sample_value("kinema_frames_total", answered) == 2)
+    await until(lambda: census.names() == {kind.__name__ for kind in KINDS if kind not in FRAMES})
+
+    goes_on.set()
+    assert len((await talking).frames) == 3
+
+
 async def test_after_its_end(
     server: RunningServer, stub: pb_grpc.ColorizerStub, engine: FakeEngine, census: Census
 ) -> None:
     engine.gate.clear()
     talking = asyncio.create_task(converse(stub, [config(), *(frame(seq) for seq in range(9))]))
     await until(lambda: engine.seen)
-    assert census.names() == {kind.__name__ for kind in KINDS}
+    assert census.names() == {kind.__name__ for kind in KINDS} - {"Answer"}
     engine.gate.set()
 
     assert len((await talking).frames) == 9

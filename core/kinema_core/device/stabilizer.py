@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kinema_core.device.sampling import sample
 from kinema_core.device.step import device_step
-from kinema_core.temporal.motion import MotionFinder, Seen, see
+from kinema_core.temporal.motion import Seen, find_motion, see
 from kinema_core.temporal.stabilizer import GAIN_MEMORY, LONGEST_MEMORY, MAX_GAIN, read_left
 from kinema_core.temporal.state import StateReader, Value
 
@@ -33,7 +33,6 @@ class DeviceStabilizer:
         """Choose a strength of 0 (every frame for itself) to 1."""
         self._memory = LONGEST_MEMORY**strength
         self._device = device
-        self._motion = MotionFinder()
         self._state: _State | None = None
         self._energies = torch.zeros(2, dtype=torch.float64, device=device)
         """Of ab, from the model and averaged, summed over the shot, older frames fading."""
@@ -56,7 +55,7 @@ class DeviceStabilizer:
         if is_cut or self._state is None:
             self._state = _State(seen, ab, torch.ones_like(ab[0]))
             return ab
-        motion = self._motion.find(self._state.seen, seen)
+        motion = find_motion(self._state.seen, seen)
         x, y, trust = torch.from_numpy(np.stack([motion.x, motion.y, motion.trust])).to(self._device)
         moved = sample(torch.cat([self._state.ab, self._state.num_averaged[None]]), x, y)
         num_averaged = (moved[2] * trust + 1).clamp(max=self._memory)

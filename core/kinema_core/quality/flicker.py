@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kinema_core.errors import InvalidInputError
 from kinema_core.temporal.exposure import difference_without_flicker
 from kinema_core.temporal.motion import RESIDUAL_SCALE
-from kinema_core.temporal.thumbnails import SIZE, MotionFinder, Thumbnail, make_thumbnail
+from kinema_core.temporal.thumbnails import SIZE, Thumbnail, find_motion, make_thumbnail
 
 F32 = NDArray[np.float32]
 
@@ -24,7 +24,6 @@ class FlickerMeter:
     """Measure one shot after another."""
 
     def __init__(self) -> None:
-        self._finder = MotionFinder()
         self._previous: tuple[Thumbnail, F32] | None = None
 
     def measure(self, lab: F32, *, is_cut: bool) -> float:
@@ -45,7 +44,7 @@ class FlickerMeter:
         before, self._previous = self._previous, (current, lab)
         if before is None or is_cut:
             return float("nan")
-        motion = self._finder.find(before[0], current)
+        motion = find_motion(before[0], current)
         moved = cv2.remap(before[1], motion.x, motion.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         residual = np.abs(difference_without_flicker(moved[..., 0], lab[..., 0]))
         is_inside = (motion.x >= 0) & (motion.x <= SIZE[0] - 1) & (motion.y >= 0) & (motion.y <= SIZE[1] - 1)

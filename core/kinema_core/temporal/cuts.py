@@ -16,8 +16,9 @@ from kinema_core.temporal.dissolves import DissolveWatch
 from kinema_core.temporal.state import StateReader, Value
 from kinema_core.temporal.thumbnails import (
     SHAPE,
-    MotionFinder,
+    STILL,
     Thumbnail,
+    find_motion,
     is_flash_between,
     likeness,
     make_thumbnail,
@@ -55,8 +56,7 @@ class CutDetector:
     """Follow a film frame by frame."""
 
     def __init__(self) -> None:
-        self._finder = MotionFinder()
-        self._dissolves = DissolveWatch(self._finder)
+        self._dissolves = DissolveWatch()
         self._index = -1
         self._previous: Thumbnail | None = None
         self._shown: Thumbnail | None = None
@@ -152,7 +152,7 @@ class CutDetector:
             return None
         if self._before_cut is not None and self._likeness(self._before_cut, current) >= MIN_RETURN_LIKENESS:
             return self._return(current)
-        motion = self._finder.find(previous, current)
+        motion = find_motion(previous, current)
         is_alike = likeness(previous, current, motion) >= MIN_LIKENESS
         if is_alike or self._still_likeness(previous, current) >= MIN_LIKENESS:
             self._see(current)
@@ -237,12 +237,12 @@ class CutDetector:
         return self._last.kind is TransitionKind.FADE and self._index - self._last.end <= FADING_IN
 
     def _likeness(self, before: Thumbnail, after: Thumbnail) -> float:
-        along_motion = likeness(before, after, self._finder.find(before, after))
+        along_motion = likeness(before, after, find_motion(before, after))
         return max(along_motion, self._still_likeness(before, after))
 
     def _still_likeness(self, before: Thumbnail, after: Thumbnail) -> float:
         """Likeness without motion: a flash leads the flow astray."""
-        return likeness(before, after, self._finder.still)
+        return likeness(before, after, STILL)
 
     def _shot_contrast(self) -> float:
         return float(np.percentile(self._contrasts, 80)) if self._contrasts else 0.0

@@ -11,9 +11,9 @@ from kinema_core.temporal.thumbnails import (
     COARSE_SIZE,
     SHAPE,
     Motion,
-    MotionFinder,
     Thumbnail,
     correlation,
+    find_motion,
     likeness,
     share,
     thumbnail_of,
@@ -72,8 +72,7 @@ class _Carried:
 class DissolveWatch:
     """Tell when a dissolve is mostly over, from what came so far."""
 
-    def __init__(self, finder: MotionFinder) -> None:
-        self._finder = finder
+    def __init__(self) -> None:
         self._coarse: deque[F32] = deque(maxlen=LONGEST + 1)
         self._carried: list[_Carried] = []
         self._until_next = 0
@@ -100,7 +99,7 @@ class DissolveWatch:
             first_mixed = find_mixture(np.stack(list(self._coarse)[-carried.age - 1 :]))
             if first_mixed is None:
                 continue
-            stride = self._finder.find(carried.origin, current)
+            stride = find_motion(carried.origin, current)
             if likeness(carried.origin, current, stride) < MAX_ENDS_LIKENESS:
                 return carried.age - first_mixed
         return None

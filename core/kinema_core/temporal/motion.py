@@ -5,7 +5,6 @@ What is done with it, on which device, is the business of others.
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import cv2
@@ -14,12 +13,9 @@ from numpy.typing import NDArray
 
 from kinema_core.color.ycbcr import halve
 from kinema_core.temporal.exposure import difference_without_flicker
+from kinema_core.temporal.flow import find_flow
 
 F32 = NDArray[np.float32]
-
-# DIS cuts the picture into as many stripes as OpenCV has threads, and its result depends on them: with one thread a
-# film comes out the same on every machine. Kinema overlaps whole stages instead.
-cv2.setNumThreads(1)
 
 RESIDUAL_SCALE: Final = 8.0
 """Motion-compensated difference in L* at which trust in the frame before falls to 1/e; film grain stays below."""
@@ -57,30 +53,19 @@ class Motion:
         return _carry(plane, self.x, self.y)
 
 
-class MotionFinder:
-    """Finds the motion from one frame to the next."""
-
-    @cached_property
-    def _flow(self) -> cv2.DISOpticalFlow:
-        """Made when it is first needed: a server holds many streams that have not begun."""
-        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        flow.setFinestScale(FINEST_SCALE)
-        flow.setGradientDescentIterations(DESCENT_STEPS)
-        return flow
-
-    def find(self, before: Seen, now: Seen) -> Motion:
-        """Follow each pixel of `now` back, and weigh down where the pictures disagree."""
-        height, width = now.lightness.shape
-        picture = now.picture
-        flow = self._flow.calc(picture, before.picture, None)  # (H, W, 2): where each pixel was in the frame before
-        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)
-        x = np.arange(width, dtype=np.float32) + flow[..., 0] * np.float32(width / picture.shape[1])
-        y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1] * np.float32(height / picture.shape[0])
-        difference = difference_without_flicker(_carry(before.lightness, x, y), now.lightness)
-        residual = cv2.GaussianBlur(np.abs(difference), (0, 0), 1.0)
-        trust = np.exp(-np.square(residual / RESIDUAL_SCALE))
-        is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-        return Motion(x, y, trust * is_inside)
+def find_motion(before: Seen, now: Seen) -> Motion:
+    """Follow each pixel of `now` back, and weigh down where the pictures disagree."""
+    height, width = now.lightness.shape
+    picture = now.picture
+    flow = find_flow(picture, before.picture, finest_scale=FINEST_SCALE, descent_steps=DESCENT_STEPS)
+    flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)
+    x = np.arange(width, dtype=np.float32) + flow[..., 0] * np.float32(width / picture.shape[1])
+    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1] * np.float32(height / picture.shape[0])
+    difference = difference_without_flicker(_carry(before.lightness, x, y), now.lightness)
+    residual = cv2.GaussianBlur(np.abs(difference), (0, 0), 1.0)
+    trust = np.exp(-np.square(residual / RESIDUAL_SCALE))
+    is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return Motion(x, y, trust * is_inside)
 
 
 def _carry(plane: F32, x: F32, y: F32) -> F32:

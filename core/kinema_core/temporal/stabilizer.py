@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema_core.errors import InvalidInputError
-from kinema_core.temporal.motion import MotionFinder, Seen, picture_for_flow, see
+from kinema_core.temporal.motion import Seen, find_motion, picture_for_flow, see
 from kinema_core.temporal.state import StateReader, Value
 
 F32 = NDArray[np.float32]
@@ -40,7 +40,6 @@ class Stabilizer:
     def __init__(self, strength: float) -> None:
         """Choose a strength of 0 (every frame for itself) to 1."""
         self._memory = LONGEST_MEMORY**strength
-        self._motion = MotionFinder()
         self._state: Left | None = None
         self._given = self._averaged = 0.0
         """Energies of ab, from the model and averaged, summed over the shot, older frames fading."""
@@ -68,7 +67,7 @@ class Stabilizer:
         if is_cut or self._state is None:
             self._state = Left(seen, ab, np.ones((height, width), np.float32))
             return ab
-        motion = self._motion.find(self._state.seen, seen)
+        motion = find_motion(self._state.seen, seen)
         num_averaged = motion.carry(self._state.num_averaged)
         num_averaged *= motion.trust
         num_averaged += 1

@@ -1,22 +1,23 @@
 """Small versions of frames, and how alike two of them are."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-F32 = NDArray[np.float32]
+from kinema_core.temporal.flow import find_flow
 
-# DIS gives other bits on another number of threads (docs/adr/0006-opencv-on-one-thread.md).
-cv2.setNumThreads(1)
+F32 = NDArray[np.float32]
 
 SIZE: Final = (96, 54)
 """Width and height: scratches and grain all but vanish, and motion can still be followed."""
 COARSE_SIZE: Final = (24, 14)
 """Small enough for the motion within a dissolve not to count."""
+FINEST_SCALE: Final = 2
+DESCENT_STEPS: Final = 12
+"""Of the flow between thumbnails: what OpenCV's fastest preset has."""
 _NEIGHBOURHOOD: Final = (33, 33)
 """What is subtracted is the mean over this many pixels: uneven and flickering exposure, sky above and earth below."""
 _WHITE: Final = 97.0
@@ -71,21 +72,14 @@ class Motion:
         return np.asarray(moved, np.float32)
 
 
-class MotionFinder:
-    """Find motion between thumbnails; holds OpenCV's estimator and its buffers."""
+STILL: Final = Motion(*np.meshgrid(*(np.arange(side, dtype=np.float32) for side in SIZE)))
+"""No motion at all."""
 
-    still: ClassVar = Motion(*np.meshgrid(*(np.arange(side, dtype=np.float32) for side in SIZE)))
-    """No motion at all."""
 
-    @cached_property
-    def _flow(self) -> cv2.DISOpticalFlow:
-        """Made when it is first needed: a server holds many streams that have not begun."""
-        return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-
-    def find(self, before: Thumbnail, after: Thumbnail) -> Motion:
-        """Tell for each pixel of `after` where it was in `before`."""
-        flow = self._flow.calc(_to_bytes(after), _to_bytes(before), None)
-        return Motion(self.still.x + flow[..., 0], self.still.y + flow[..., 1])
+def find_motion(before: Thumbnail, after: Thumbnail) -> Motion:
+    """Tell for each pixel of `after` where it was in `before`."""
+    flow = find_flow(_to_bytes(after), _to_bytes(before), finest_scale=FINEST_SCALE, descent_steps=DESCENT_STEPS)
+    return Motion(STILL.x + flow[..., 0], STILL.y + flow[..., 1])
 
 
 def likeness(before: Thumbnail, after: Thumbnail, motion: Motion) -> float:

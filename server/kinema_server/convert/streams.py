@@ -86,6 +86,7 @@ class Conversation:
                 )
             self._last_seq = sent.seq
             yield sent
+            del request, sent  # not to be held while the next one is waited for
 
 
 def spec_from_proto(config: pb.StreamConfig, *, max_pixels: int) -> StreamSpec:
