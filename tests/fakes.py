@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from copy import copy
 from fractions import Fraction
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class FakeEngine:
             assert self.gate.wait(timeout=30), "the test forgot to open the gate"
         time.sleep(self.delay_seconds)
         if self.error is not None:
-            raise self.error
+            raise copy(self.error)  # a new one each time, as of a real engine
         small = lightness[:, :, :: self._output_stride, :: self._output_stride]
         return np.concatenate([40 * np.sin(small / 15), 40 * np.cos(small / 20)], axis=1, dtype=np.float32)
 

@@ -85,6 +85,7 @@ class DrainableStream:
             raise DrainingError("this server is being stopped; another one takes the stream") from None
         finally:
             self._waiting = None
+            del waiting  # it knows its task, which would never be freed where that is cancelled here
 
     async def frames(self, coming: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """Yield what comes until the drain begins."""

@@ -338,16 +338,17 @@ class Scheduler:
         if not batch:
             return
         started = time.perf_counter()
+        results = None
         try:
             results = batch[0].way.infer(self.engine, [job.picture for job in batch])
         except Exception as error:  # noqa: BLE001 - carried to the lanes that wait for it; the thread serves on
             if self._watch is not None:
                 self._watch.failed()
-            if len(batch) > 1:
-                for job in batch:  # one picture may be the culprit: the others shall not suffer for it
-                    self._infer([job])
-                return
-            batch[0].answer.set_exception(error)
+            if len(batch) == 1:  # and not named here any more: the error's traceback would keep it, and it the error
+                batch.pop().answer.set_exception(error)
+        if results is None:
+            for job in batch:  # one picture may be the culprit: the others shall not suffer for it
+                self._infer([job])
             return
         seconds = time.perf_counter() - started
         if self._watch is not None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -255,6 +256,8 @@ class ColorizerServicer(pb_grpc.ColorizerServicer):
             last_seq = conversation.last_answered_seq if conversation else None
             metadata = {} if last_seq is None else {"last_accepted_seq": str(last_seq)}
             status = error_to_status(error, metadata)
+            # A task holds the error, its traceback's frames hold the task, and they would keep all of the stream.
+            traceback.clear_frames(error.__traceback__)
             self._metrics.calls.labels(method, rpc_status.to_status(status).code.name).inc()
             await abort(context, status)
         else:

@@ -166,6 +166,23 @@ class Tally:
             self.num_cuts += answer.is_cut
 
 
+@dataclass(slots=True, eq=False)
+class _SmoothedClock:
+    """When a frame was smoothed.
+
+    An object of its own: a method of the stream's, called by its colorizer, would keep both from being freed at once.
+    """
+
+    on_smoothed: OnSmoothed | None
+    at: float = 0.0
+    """By `perf_counter`."""
+
+    def note(self, lightness: F32, ab: F32, is_cut: bool) -> None:  # noqa: FBT001 - as Colorizer calls it
+        if self.on_smoothed is not None:
+            self.on_smoothed(lightness, ab, is_cut)
+        self.at = time.perf_counter()
+
+
 @dataclass(slots=True)
 class Stream:
     """Colorize the frames of one stream. The temporal state is its own; the engine is shared."""
@@ -179,17 +196,18 @@ class Stream:
     on_smoothed: OnSmoothed | None = None
     """Is told of every frame, as Colorizer says."""
     _colorizer: Colorizer = field(init=False)
-    _smoothed_at: float = field(init=False, default=0.0)
+    _smoothed: _SmoothedClock = field(init=False)
 
     def __post_init__(self) -> None:
         spec = self.spec
+        self._smoothed = _SmoothedClock(self.on_smoothed)
         self._colorizer = Colorizer(
             self.manifest,
             height=spec.height,
             width=spec.width,
             tags=spec.tags,
             options=spec.options,
-            on_smoothed=self._note_smoothed,
+            on_smoothed=self._smoothed.note,
             way=self.scheduler.way,
         )
 
@@ -258,11 +276,15 @@ class Stream:
     async def _infer(self, sent: SentFrame) -> _Underway | _Late:
         frame = _Underway(sent, time.perf_counter())
         max_delay = math.inf if self.spec.max_delay_seconds is None else self.spec.max_delay_seconds
-        answer = self.scheduler.submit_frame(
-            self.lane, partial(self._prepare, frame), way=self._colorizer.way, deadline=frame.received + max_delay
-        )
         try:
-            frame.inferred = await asyncio.wrap_future(answer)
+            frame.inferred = await asyncio.wrap_future(  # which no name may keep: an error's traceback would, too
+                self.scheduler.submit_frame(
+                    self.lane,
+                    partial(self._prepare, frame),
+                    way=self._colorizer.way,
+                    deadline=frame.received + max_delay,
+                )
+            )
         except LateError:
             return _Late(LateAnswer(sent.seq, sent.pts), sent.is_cut)
         return frame
@@ -309,12 +331,7 @@ class Stream:
             frame.prepare_seconds,
             inferred.queue_seconds,
             inferred.engine_seconds,
-            self._smoothed_at - started,
-            time.perf_counter() - self._smoothed_at,
+            self._smoothed.at - started,
+            time.perf_counter() - self._smoothed.at,
         )
         return Answer(frame.sent.seq, composed, finished.is_cut, seconds, frame.received)
-
-    def _note_smoothed(self, lightness: F32, ab: F32, is_cut: bool) -> None:  # noqa: FBT001 - as Colorizer calls it
-        if self.on_smoothed is not None:
-            self.on_smoothed(lightness, ab, is_cut)
-        self._smoothed_at = time.perf_counter()
