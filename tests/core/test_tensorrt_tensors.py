@@ -14,8 +14,7 @@ from kinema_core.device.way import DeviceWay
 from kinema_core.engines.cuda_driver import Gpu
 from kinema_core.engines.plan_cache import PlanCache
 from kinema_core.engines.tensorrt import Machine, open_on
-from kinema_core.engines.tensorrt_tensors import TensorRtEngine
-from kinema_core.engines.tensors import Tensors, find_tensors
+from kinema_core.engines.tensors import TensorEngine, Tensors, find_tensors
 from kinema_core.errors import EngineError
 from kinema_core.frame_way import HOST, way_for
 from kinema_core.frames import ColorTags
@@ -48,7 +47,7 @@ def machine(cuda: FakeCuda, queue: FakeStream, tmp_path: Path) -> Machine:
 
 
 @pytest.fixture
-def engine(machine: Machine, bundle: Bundle) -> Iterator[TensorRtEngine]:
+def engine(machine: Machine, bundle: Bundle) -> Iterator[TensorEngine]:
     opened = open_on(machine, bundle, "f32")
     yield opened
     opened.close()
@@ -59,7 +58,7 @@ def random_lightness(seed: int, batch: int, height: int = 64, width: int = 96) -
 
 
 def test_tensors_get_the_bits_of_arrays_whatever_came_before_and_at_the_end_nothing_is_left(
-    machine: Machine, engine: TensorRtEngine, cuda: FakeCuda
+    machine: Machine, engine: TensorEngine, cuda: FakeCuda
 ) -> None:
     assert engine.takes_tensors
     for seed, (batch, height) in enumerate([(1, 64), (11, 64), (11, 64), (11, 64), (2, 128), (20, 160), (1, 64)]):
@@ -76,7 +75,7 @@ def test_tensors_get_the_bits_of_arrays_whatever_came_before_and_at_the_end_noth
         engine.infer_on_device(random_lightness(0, 1))
 
 
-def test_what_is_queued_on_a_tensor_comes_before_the_model(engine: TensorRtEngine, queue: FakeStream) -> None:
+def test_what_is_queued_on_a_tensor_comes_before_the_model(engine: TensorEngine, queue: FakeStream) -> None:
     real, late = random_lightness(1, 3), torch.full((3, 1, 64, 96), torch.nan)
     queue.work.append(lambda: late.copy_(real))  # type: ignore[arg-type]  # what it returns is nobody's
 
@@ -85,7 +84,7 @@ def test_what_is_queued_on_a_tensor_comes_before_the_model(engine: TensorRtEngin
     np.testing.assert_array_equal(ab.numpy(), engine.infer(real.numpy()))
 
 
-def test_a_tensor_with_gaps_is_read_as_it_is_meant(engine: TensorRtEngine) -> None:
+def test_a_tensor_with_gaps_is_read_as_it_is_meant(engine: TensorEngine) -> None:
     wide = random_lightness(2, 2, width=192)
 
     ab = engine.infer_on_device(wide[..., ::2])
@@ -93,7 +92,7 @@ def test_a_tensor_with_gaps_is_read_as_it_is_meant(engine: TensorRtEngine) -> No
     np.testing.assert_array_equal(ab.numpy(), engine.infer(wide[..., ::2].numpy()))
 
 
-def test_a_film_goes_the_devices_way(engine: TensorRtEngine, bundle: Bundle) -> None:
+def test_a_film_goes_the_devices_way(engine: TensorEngine, bundle: Bundle) -> None:
     film = list(moving_film(6, 96, 160))
     way = way_for(engine)
 
@@ -111,7 +110,7 @@ def test_a_film_goes_the_devices_way(engine: TensorRtEngine, bundle: Bundle) -> 
 
 
 def test_after_a_run_that_failed_the_next_one_gets_its_own_result(
-    machine: Machine, engine: TensorRtEngine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, engine: TensorEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lightness = random_lightness(3, 5)
 
@@ -126,7 +125,7 @@ def test_after_a_run_that_failed_the_next_one_gets_its_own_result(
     np.testing.assert_array_equal(engine.infer_on_device(lightness).numpy(), engine.infer(lightness.numpy()))
 
 
-def test_no_colour_at_all_is_an_error(machine: Machine, engine: TensorRtEngine) -> None:
+def test_no_colour_at_all_is_an_error(machine: Machine, engine: TensorEngine) -> None:
     machine.runtime.module.distort = lambda ab, _precision: ab * np.float32(0)
 
     with pytest.raises(EngineError, match="no colour at all"):

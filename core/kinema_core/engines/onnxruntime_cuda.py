@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kinema_core.bundle import Bundle, Manifest
+from kinema_core.bundle import Bundle
 from kinema_core.engines.cuda_driver import find_gpu
 from kinema_core.engines.engine import F32, INPUT, OUTPUT, Precision, check_engine, check_options
 from kinema_core.engines.onnx_precision import onnx_in
 from kinema_core.engines.onnxruntime import SessionModel, check_interface, error_types, session_options
 from kinema_core.engines.self_test import check_against_cpu, is_same_in_company
-from kinema_core.engines.serial import SerialEngine
 from kinema_core.engines.telemetry import disable_onnxruntime_telemetry
-from kinema_core.engines.tensors import Tensors, find_tensors, try_tensors
+from kinema_core.engines.tensors import TensorEngine, find_tensors, try_tensors
 from kinema_core.errors import EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
@@ -45,6 +44,10 @@ class _CudaModel(SessionModel):
     is_one_by_one = False
     """Whether each picture is run alone, for that its bits depend on nothing else."""
 
+    def __init__(self, session: Any, errors: tuple[type[Exception], ...], *, output_stride: int) -> None:
+        super().__init__(session, errors)
+        self._stride = output_stride
+
     def run(self, lightness: F32) -> F32:
         """Return ab for L*, as `OpenModel` says."""
         if not self.is_one_by_one:
@@ -52,10 +55,17 @@ class _CudaModel(SessionModel):
         run_one = super().run
         return np.concatenate([run_one(picture[None]) for picture in lightness])
 
-    def run_on_device(self, lightness: "torch.Tensor", ab: "torch.Tensor") -> None:
-        """Write ab for L*, two tensors of the session's device in one piece each, and return when it is done."""
+    def run_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
+        """Return ab for L*, as `TensorModel` says, when it is done."""
+        import torch
+
+        whole = lightness.contiguous()
+        num, _, height, width = whole.shape
+        ab = whole.new_empty((num, 2, height // self._stride, width // self._stride))
+        if whole.is_cuda:  # ONNX Runtime has a stream of its own, which knows nothing of what is queued on both
+            torch.cuda.current_stream().synchronize()
         try:
-            for given, result in zip(*map(self._parts, (lightness, ab)), strict=True):
+            for given, result in zip(*map(self._parts, (whole, ab)), strict=True):
                 binding = self._session.io_binding()
                 for bind, name, tensor in (
                     (binding.bind_input, INPUT, given),
@@ -66,42 +76,15 @@ class _CudaModel(SessionModel):
                 binding.synchronize_outputs()
         except self._errors as err:
             raise EngineError(f"ONNX Runtime failed on a tensor of shape {tuple(lightness.shape)}: {err}") from err
+        return ab
 
     def _parts(self, tensor: "torch.Tensor") -> "list[torch.Tensor]":
         return [tensor[number : number + 1] for number in range(len(tensor))] if self.is_one_by_one else [tensor]
 
 
-class OnnxRuntimeCudaEngine(SerialEngine):
-    """An `Engine` that takes and gives tensors of its own GPU as well, where PyTorch has any there."""
-
-    def __init__(self, model: _CudaModel, manifest: Manifest, *, precision: str, tensors: Tensors | None) -> None:
-        device = tensors.device if tensors else "cuda"
-        super().__init__(model, manifest, name=NAME, precision=precision, device=device)
-        self.takes_tensors = tensors is not None
-        self._on_device = model
-
-    def infer_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
-        """Predict ab from L*, as `TensorTaker` says."""
-        import torch
-
-        from kinema_core.engines.torch_run import check_colour_on_device
-
-        given, stride = lightness.contiguous(), self._manifest.output_stride
-        num, _, height, width = given.shape
-        ab = torch.empty((num, 2, height // stride, width // stride), dtype=torch.float32, device=given.device)
-        if given.is_cuda:  # ONNX Runtime has a stream of its own, which knows nothing of what is queued on both
-            torch.cuda.current_stream().synchronize()
-        with self._lock:
-            if self._model is None:
-                raise EngineError("the engine is closed")
-            self._on_device.run_on_device(given, ab)
-        check_colour_on_device(ab, given)
-        return ab
-
-
 def open_onnxruntime_cuda(
     bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None
-) -> OnnxRuntimeCudaEngine:
+) -> TensorEngine:
     """Open a model on this machine's GPU.
 
     Args:
@@ -133,8 +116,12 @@ def open_onnxruntime_cuda(
     if _PROVIDER not in taken:  # it falls back to the CPU and says so in its own log alone
         raise EngineUnavailableError(f"ONNX Runtime does not get CUDA to work on {gpu}; {_ADVICE}")
     check_interface(session, bundle, file_name)
-    model = _CudaModel(session, errors)
-    engine = OnnxRuntimeCudaEngine(model, bundle.manifest, precision=precision, tensors=find_tensors())
+    model = _CudaModel(session, errors, output_stride=bundle.manifest.output_stride)
+    tensors = find_tensors()
+    engine = TensorEngine(
+        model, bundle.manifest, name=NAME, precision=precision, device=tensors.device if tensors else "cuda",
+        takes_tensors=tensors is not None,
+    )  # fmt: skip
     try:
         check_engine(engine, bundle.manifest)
         check_against_cpu(engine, bundle)

@@ -21,8 +21,7 @@ from kinema_core.engines.self_test import check_against_cpu, is_same_in_company,
 from kinema_core.engines.tensorrt_model import TensorRtModel
 from kinema_core.engines.tensorrt_plan import BUILD_VERSION, Profile, build_plan, profiles_for
 from kinema_core.engines.tensorrt_runtime import TensorRt, TensorRtName, compute_capabilities, load_tensorrt, target_of
-from kinema_core.engines.tensorrt_tensors import TensorRtEngine
-from kinema_core.engines.tensors import Tensors, find_tensors, try_tensors
+from kinema_core.engines.tensors import TensorEngine, Tensors, find_tensors, try_tensors
 from kinema_core.errors import EngineError, EngineUnavailableError, InvalidInputError
 
 _log = logging.getLogger(__name__)
@@ -49,14 +48,12 @@ class Machine:
     """Where PyTorch has its tensors on the GPU; None without it."""
 
 
-def open_tensorrt(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> TensorRtEngine:
+def open_tensorrt(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> TensorEngine:
     """Open a model with TensorRT 10 or 11; see `open_on`."""
     return _open("tensorrt", bundle, precision, num_threads)
 
 
-def open_tensorrt_rtx(
-    bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None
-) -> TensorRtEngine:
+def open_tensorrt_rtx(bundle: Bundle, *, precision: Precision = "f32", num_threads: int | None = None) -> TensorEngine:
     """Open a model with TensorRT-RTX; see `open_on`."""
     return _open("tensorrt-rtx", bundle, precision, num_threads)
 
@@ -77,7 +74,7 @@ def find_machine(name: TensorRtName) -> Machine:
     return Machine(runtime, CudaRuntime(), gpu, PlanCache(), find_tensors())
 
 
-def open_on(machine: Machine, bundle: Bundle, precision: Precision, report: Path | None = None) -> TensorRtEngine:
+def open_on(machine: Machine, bundle: Bundle, precision: Precision, report: Path | None = None) -> TensorEngine:
     """Open a model with a runtime that was found; a plan is built if none is kept.
 
     Args:
@@ -142,14 +139,14 @@ def build_for_all(bundle: Bundle, precision: Precision) -> tuple[int, list[str]]
     return len(built.plan), [f"{major}.{minor}" for major, minor in targets]
 
 
-def _open(name: TensorRtName, bundle: Bundle, precision: Precision, num_threads: int | None) -> TensorRtEngine:
+def _open(name: TensorRtName, bundle: Bundle, precision: Precision, num_threads: int | None) -> TensorEngine:
     check_options(precision, num_threads)
     return open_on(find_machine(name), bundle, precision)
 
 
 def _open_in(
     machine: Machine, bundle: Bundle, precision: Precision, allowed: float, report: Path | None
-) -> TensorRtEngine:
+) -> TensorEngine:
     _, onnx_bytes = onnx_in(bundle, precision)
     profiles = profiles_for(bundle.manifest.working_size)
     keys = _Keys(machine, bundle, onnx_bytes, precision, profiles)
@@ -165,10 +162,14 @@ def _open_in(
         _write_report(machine.runtime, loaded, report)
     config, kernels = _runtime_config(machine, loaded, keys.of_kernels)
     stride = bundle.manifest.output_stride
-    model = TensorRtModel(machine.runtime, loaded, machine.cuda, profiles, output_stride=stride, runtime_config=config)
-    engine = TensorRtEngine(
-        model, bundle.manifest, name=machine.runtime.name, precision=precision, tensors=machine.tensors
+    tensors = machine.tensors
+    model = TensorRtModel(
+        machine.runtime, loaded, machine.cuda, profiles, output_stride=stride, runtime_config=config, tensors=tensors
     )
+    engine = TensorEngine(
+        model, bundle.manifest, name=machine.runtime.name, precision=precision,
+        device=tensors.device if tensors else "cuda", takes_tensors=tensors is not None,
+    )  # fmt: skip
     try:
         check_engine(engine, bundle.manifest)
         check_against_cpu(engine, bundle, allowed)

@@ -12,7 +12,7 @@ Kernels run one part after the other, in one stream. A size that comes again run
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,7 +21,11 @@ from kinema_core.engines.cuda_memory import Bytes, Cuda, Handle
 from kinema_core.engines.engine import F32, INPUT, OUTPUT
 from kinema_core.engines.tensorrt_plan import Profile
 from kinema_core.engines.tensorrt_runtime import TensorRt
+from kinema_core.engines.tensors import Tensors
 from kinema_core.errors import EngineError
+
+if TYPE_CHECKING:
+    import torch
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +72,7 @@ class TensorRtModel:
 
     def __init__(
         self, runtime: TensorRt, engine: Any, cuda: Cuda, profiles: tuple[Profile, ...], *, output_stride: int,
-        runtime_config: Any = None,
+        runtime_config: Any = None, tensors: Tensors | None = None,
     ) -> None:  # fmt: skip
         """Take over `engine`, an ICudaEngine; `runtime_config` is TensorRT-RTX's IRuntimeConfig."""
         self.batch_limit: int | None = None
@@ -77,6 +81,7 @@ class TensorRtModel:
         self._engine: Any = engine
         self._runtime_config: Any = runtime_config
         self._cuda = cuda
+        self._tensors = tensors
         self._profiles = profiles
         self._stride = output_stride
         self._uses_graphs = True
@@ -106,22 +111,18 @@ class TensorRtModel:
             raise
         return ab
 
-    def run_on_device(self, source: int, target: int, shape: Shape, queue: Handle) -> None:
-        """Do the same between two places of the GPU's memory, and return when it is done.
-
-        Args:
-            source: address of L* (B, 1, h, w), float32 in one piece.
-            target: address of as much memory as ab (B, 2, h/s, w/s) take.
-            shape: that of L*.
-            queue: the stream in which work on both places was queued before.
-        """
-        num_pictures, _, height, width = shape
+    def run_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
+        """Return ab for L*, as `TensorModel` says, when it is done."""
+        assert self._tensors is not None, "it takes no tensors"
+        given = lightness.contiguous()
+        num_pictures, _, height, width = given.shape
+        ab = given.new_empty((num_pictures, 2, height // self._stride, width // self._stride))
+        source, target = given.data_ptr(), ab.data_ptr()
         number, limit = self._profile_for(height, width)
-        num_in = height * width * _F32_BYTES
-        num_out = 2 * (height // self._stride) * (width // self._stride) * _F32_BYTES
+        num_in, num_out = (tensor[0].numel() * _F32_BYTES for tensor in (given, ab))
         slot, cuda = self._slots[0], self._cuda
         try:
-            cuda.record(slot.is_in, queue)
+            cuda.record(slot.is_in, self._tensors.queue())
             cuda.wait(self._stream, slot.is_in)
             for part in parts_of(num_pictures, limit):
                 num = part.stop - part.start
@@ -134,6 +135,7 @@ class TensorRtModel:
         except BaseException:
             self._abandon()
             raise
+        return ab
 
     def close(self) -> None:
         """Free everything on the GPU."""

@@ -1,4 +1,4 @@
-"""What an engine other than torch's needs to know of PyTorch's tensors, to take and give them where they lie."""
+"""Engines with a second door: PyTorch's tensors, taken and given where they lie."""
 
 import logging
 from collections.abc import Callable
@@ -9,8 +9,9 @@ import numpy as np
 
 from kinema_core.bundle import Manifest
 from kinema_core.engines.cuda_memory import Handle
-from kinema_core.engines.engine import F32, Engine
+from kinema_core.engines.engine import F32
 from kinema_core.engines.self_test import fixed_pictures
+from kinema_core.engines.serial import OpenModel, SerialEngine
 from kinema_core.errors import EngineError
 
 if TYPE_CHECKING:
@@ -32,20 +33,46 @@ class Tensors:
     """Returns the stream in which the calling thread's work on them is queued."""
 
 
-class TensorTaker(Engine, Protocol):
-    """An engine with a second door."""
+class TensorModel(OpenModel, Protocol):
+    """An open model that runs on tensors as well."""
 
-    takes_tensors: bool
-    """Whether `infer_on_device` is to be used."""
+    def run_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
+        """Return ab (B, 2, h/s, w/s), a tensor of its own, for L* (B, 1, h, w), both float32 on the model's device.
+
+        What the calling thread has queued on the input comes first; what it queues on the result comes behind.
+
+        Raises:
+            EngineError: the runtime failed.
+        """
+
+
+class TensorEngine(SerialEngine):
+    """An `Engine` that takes and gives tensors of its own device as well."""
+
+    def __init__(
+        self, model: TensorModel, manifest: Manifest, *, name: str, precision: str, device: str, takes_tensors: bool
+    ) -> None:
+        super().__init__(model, manifest, name=name, precision=precision, device=device)
+        self.takes_tensors = takes_tensors
+        """Whether `infer_on_device` is to be used."""
+        self._on_device = model
 
     def infer_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
-        """Predict ab (B, 2, h/s, w/s) from L* (B, 1, h, w), both float32 on the engine's `device`.
+        """Predict ab (B, 2, h/s, w/s) from L* (B, 1, h, w), both float32 on `device`.
 
-        The result is the caller's own, and checked for being a colour. The input is not checked.
+        The result is the caller's own, and checked for being a colour, which waits for it. The input is not checked.
 
         Raises:
             EngineError: the engine is closed, the model cannot run, or what it gave is no colour.
         """
+        from kinema_core.engines.torch_run import check_colour_on_device
+
+        with self._lock:
+            if self._model is None:
+                raise EngineError("the engine is closed")
+            ab = self._on_device.run_on_device(lightness)
+        check_colour_on_device(ab, lightness)
+        return ab
 
 
 def find_tensors() -> Tensors | None:
@@ -59,7 +86,7 @@ def find_tensors() -> Tensors | None:
     return Tensors("cuda", lambda: torch.cuda.current_stream().cuda_stream)
 
 
-def try_tensors(engine: TensorTaker, manifest: Manifest) -> None:
+def try_tensors(engine: TensorEngine, manifest: Manifest) -> None:
     """See that tensors get the bits that arrays get; else the engine takes none, with a warning."""
     pictures = fixed_pictures(manifest.working_size)
     try:
@@ -73,7 +100,7 @@ def try_tensors(engine: TensorTaker, manifest: Manifest) -> None:
     _log.warning("tensors_not_taken", extra={"engine": engine.name, "precision": engine.precision, "reason": reason})
 
 
-def _through_tensors(engine: TensorTaker, lightness: F32) -> F32:
+def _through_tensors(engine: TensorEngine, lightness: F32) -> F32:
     import torch
 
     ab: F32 = engine.infer_on_device(torch.from_numpy(lightness).to(engine.device)).cpu().numpy()

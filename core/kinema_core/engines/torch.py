@@ -19,7 +19,7 @@ from kinema_core.engines.batch_parts import parts_of
 from kinema_core.engines.cuda_driver import find_gpu
 from kinema_core.engines.engine import F32, INPUT, OUTPUT, Precision, check_engine, check_options, model_file
 from kinema_core.engines.self_test import check_against_cpu, is_same_in_company
-from kinema_core.engines.serial import SerialEngine
+from kinema_core.engines.tensors import TensorEngine
 from kinema_core.errors import BundleError, EngineError, EngineUnavailableError
 
 if TYPE_CHECKING:
@@ -34,39 +34,23 @@ CUDA_NAME: Final = "torch-cuda"
 _ADVICE: Final = "install it with `pip install torch onnx`"
 
 
-class TorchEngine(SerialEngine):
-    """An `Engine` that takes and gives tensors of its own device as well."""
+class TorchEngine(TensorEngine):
+    """An `Engine` of a module."""
 
     def __init__(self, bundle: Bundle, run: "Run", *, device: Literal["cpu", "cuda"], precision: Precision) -> None:
-        self._tensors = _TensorModel(run)
-        self.takes_tensors = device == "cuda"
-        """Whether `infer_on_device` spares a way; on a CPU it is there to be tested."""
-        name = CUDA_NAME if device == "cuda" else CPU_NAME
-        super().__init__(self._tensors, bundle.manifest, name=name, precision=precision, device=device)
+        self._module = _Module(run)
+        is_cuda = device == "cuda"
+        super().__init__(
+            self._module, bundle.manifest, name=CUDA_NAME if is_cuda else CPU_NAME, precision=precision, device=device,
+            takes_tensors=is_cuda,  # on a CPU they would spare no way, and are there to be tested
+        )  # fmt: skip
 
     def run_one_by_one(self) -> None:
         """Run each picture of a batch alone from now on."""
-        self._tensors.is_one_by_one = True
-
-    def infer_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
-        """Predict ab (B, 2, h/s, w/s) from L* (B, 1, h, w), both float32 on `device`.
-
-        The result is the caller's own, and checked for being a colour, which waits for it. The input is not checked.
-
-        Raises:
-            EngineError: the engine is closed, the model cannot run, or what it gave is no colour.
-        """
-        with self._lock:
-            if self._model is None:
-                raise EngineError("the engine is closed")
-            ab = self._tensors.run_on_device(lightness)
-        from kinema_core.engines.torch_run import check_colour_on_device
-
-        check_colour_on_device(ab, lightness)
-        return ab
+        self._module.is_one_by_one = True
 
 
-class _TensorModel:
+class _Module:
     """A module that is ready to run."""
 
     is_one_by_one = False
@@ -83,6 +67,7 @@ class _TensorModel:
         return ab
 
     def run_on_device(self, lightness: "torch.Tensor") -> "torch.Tensor":
+        """Return ab for L*, as `TensorModel` says."""
         assert self._run is not None, "closed"
         import torch
 
