@@ -1,10 +1,12 @@
 """One stream of frames: many may be on their way to the engine at a time, and all are answered in order."""
 
 import asyncio
+import contextlib
 import enum
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -133,19 +135,13 @@ class LateAnswer:
 
 @dataclass(slots=True, eq=False)
 class _Underway:
-    """A frame between its sender and its answer; each field is written once."""
+    """A frame between its sender and its answer."""
 
     sent: SentFrame
     received: float
     prepared: Prepared | None = None
+    """Written once, as the next is, before the engine has it."""
     prepare_seconds: float = 0.0
-    inferred: Inferred | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Late:
-    answer: LateAnswer
-    is_cut: bool | None
 
 
 @dataclass(slots=True)
@@ -238,8 +234,8 @@ class Stream:
         An error of `frames`, or of a frame, is raised after the answers to the frames before it. Closing this
         generator cancels all that is still on its way.
         """
-        on_their_way: asyncio.Queue[asyncio.Task[_Underway | _Late] | None] = asyncio.Queue()
-        tasks: set[asyncio.Task[_Underway | _Late]] = set()
+        on_their_way: asyncio.Queue[tuple[_Underway, asyncio.Future[Inferred]] | None] = asyncio.Queue()
+        inferences: set[asyncio.Future[Inferred]] = set()
         credits_left = asyncio.Semaphore(self.lane.depth)
 
         async def read() -> None:
@@ -250,44 +246,38 @@ class Stream:
                     if sent is None:
                         return
                     self.tally.num_received += 1
-                    task = asyncio.create_task(self._infer(sent))
-                    tasks.add(task)
-                    on_their_way.put_nowait(task)
-                    del sent, task  # not to be held while the next one is waited for
+                    frame = _Underway(sent, time.perf_counter())
+                    inference = asyncio.wrap_future(self._submit(frame))
+                    inferences.add(inference)
+                    on_their_way.put_nowait((frame, inference))
+                    del sent, frame, inference  # not to be held while the next one is waited for
             finally:
                 on_their_way.put_nowait(None)
 
         reader = asyncio.create_task(read())
         try:
-            while (task := await on_their_way.get()) is not None:
-                answer, translated = await self.scheduler.run_frame(self._answer, await task, translate)
-                tasks.discard(task)
+            while (coming := await on_their_way.get()) is not None:
+                frame, inference = coming
+                inferred = None
+                with contextlib.suppress(LateError):
+                    inferred = await inference
+                answer, translated = await self.scheduler.run_frame(self._answer, frame, inferred, translate)
+                inferences.discard(inference)
                 yield answer, translated
                 self.tally.count(answer)
-                del task, answer, translated  # the same
+                del coming, frame, inference, inferred, answer, translated  # the same
                 credits_left.release()
             await reader
         finally:
             reader.cancel()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(reader, *tasks, return_exceptions=True)
+            for inference in inferences:
+                inference.cancel()
+            await asyncio.gather(reader, *inferences, return_exceptions=True)
 
-    async def _infer(self, sent: SentFrame) -> _Underway | _Late:
-        frame = _Underway(sent, time.perf_counter())
+    def _submit(self, frame: _Underway) -> Future[Inferred]:
         max_delay = math.inf if self.spec.max_delay_seconds is None else self.spec.max_delay_seconds
-        try:
-            frame.inferred = await asyncio.wrap_future(  # which no name may keep: an error's traceback would, too
-                self.scheduler.submit_frame(
-                    self.lane,
-                    partial(self._prepare, frame),
-                    way=self._colorizer.way,
-                    deadline=frame.received + max_delay,
-                )
-            )
-        except LateError:
-            return _Late(LateAnswer(sent.seq, sent.pts), sent.is_cut)
-        return frame
+        prepare, deadline = partial(self._prepare, frame), frame.received + max_delay
+        return self.scheduler.submit_frame(self.lane, prepare, way=self._colorizer.way, deadline=deadline)
 
     def _prepare(self, frame: _Underway) -> Any:
         started = time.perf_counter()
@@ -309,19 +299,19 @@ class Stream:
         return sent.picture
 
     def _answer(
-        self, frame: _Underway | _Late, translate: Callable[[Answer | LateAnswer], T]
+        self, frame: _Underway, inferred: Inferred | None, translate: Callable[[Answer | LateAnswer], T]
     ) -> tuple[Answer | LateAnswer, T]:
-        answer = self._skip(frame) if isinstance(frame, _Late) else self._finish(frame)
+        """Answer a frame, which was too late where nothing is inferred; call it in the order of the frames."""
+        answer = self._skip(frame.sent) if inferred is None else self._finish(frame, inferred)
         return answer, translate(answer)
 
-    def _skip(self, late: _Late) -> LateAnswer:
+    def _skip(self, late: SentFrame) -> LateAnswer:
         self._colorizer.skip(is_cut=late.is_cut)
-        return late.answer
+        return LateAnswer(late.seq, late.pts)
 
-    def _finish(self, frame: _Underway) -> Answer:
-        prepared, inferred = frame.prepared, frame.inferred
+    def _finish(self, frame: _Underway, inferred: Inferred) -> Answer:
+        prepared = frame.prepared
         assert prepared is not None, "it was prepared before it went to the engine"
-        assert inferred is not None, "the engine has answered"
         started = time.perf_counter()
         finished = self._colorizer.finish(prepared, inferred.ab)
         is_rgb = self.spec.output_form is OutputForm.RGB24
