@@ -1,6 +1,7 @@
 """The client of `kinema.v1.Colorizer`."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, BinaryIO, Self, TypeVar, Unpack, get_args
 
 import grpc
@@ -12,7 +13,7 @@ from kinema_client.answers import Model
 from kinema_client.choices import PhotoChoices, StreamChoices, VideoChoices
 from kinema_client.convert import FrameT
 from kinema_client.errors import ClientError, error_from_rpc
-from kinema_client.security import Tls, credentials_for
+from kinema_client.security import Tls, credentials_for, metadata_for
 from kinema_client.shared_frames import SharedMemoryChoice, is_offered, is_this_machine
 from kinema_client.stream import ColorStream
 from kinema_client.video import VideoStream
@@ -74,7 +75,8 @@ class Client:
         self.target = target
         self._offers_memory = is_offered(shared_memory, target)
         self._resume_seconds = resume_seconds
-        self._credentials = credentials_for(tls, api_key)
+        self._metadata = metadata_for(api_key, tls)
+        self._credentials = credentials_for(tls)
         self._open_stub: pb_grpc.ColorizerStub | None = None
         self._streams: set[ColorStream[Any] | VideoStream] = set()
 
@@ -130,7 +132,8 @@ class Client:
         """
         pieces = iter(lambda: film.read(_PIECE_BYTES), b"") if hasattr(film, "read") else film
         config = convert.video_config_to_proto(choices)
-        stream = VideoStream(self._stub, pieces, config, self.target, self._streams.discard)
+        open_call = partial(self._stub.ColorizeVideo, metadata=self._metadata)
+        stream = VideoStream(open_call, pieces, config, self.target, self._streams.discard)
         self._streams.add(stream)
         return stream
 
@@ -166,7 +169,7 @@ class Client:
 
     def _call(self, method: "grpc.UnaryUnaryMultiCallable[RequestT, ResponseT]", request: RequestT) -> ResponseT:
         with held_ctrl_c():
-            call = method.future(request)
+            call = method.future(request, metadata=self._metadata)
         try:
             with held_ctrl_c(call.cancel):
                 return call.result()
@@ -177,7 +180,7 @@ class Client:
         self, frames: Iterable[LumaFrame], form: convert.Form[FrameT], choices: StreamChoices
     ) -> ColorStream[FrameT]:
         stream = ColorStream(
-            self._stub,
+            partial(self._stub.ColorizeFrames, metadata=self._metadata),
             frames,
             form,
             choices,

@@ -16,7 +16,6 @@ from typing import Any, Final, Generic, Self
 import grpc
 
 from kinema.v1 import colorizer_pb2 as pb
-from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_client import convert
 from kinema_client.answers import Accepted, Summary, Timings
 from kinema_client.choices import StreamChoices
@@ -53,7 +52,7 @@ class ColorStream(Generic[FrameT]):
 
     def __init__(
         self,
-        stub: pb_grpc.ColorizerStub,
+        open_call: Callable[[Iterator[pb.ColorizeFramesRequest]], Any],
         frames: Iterable[LumaFrame],
         form: convert.Form[FrameT],
         choices: StreamChoices,
@@ -76,7 +75,7 @@ class ColorStream(Generic[FrameT]):
         self.num_restarted = 0
         """How often another went on that could not use the state: smoothing over time began anew there."""
         self.is_closed = False
-        self._stub = stub
+        self._open_call = open_call
         self._outbox = Outbox(frames)
         self._first: LumaFrame | None = None
         self._form = form
@@ -225,7 +224,7 @@ class ColorStream(Generic[FrameT]):
         config = convert.config_to_proto(self._first, self._form, self._choices, self._token, self._memory)
         requests = self._requests(config, self._outbox.begin_call(), self._memory)
         with held_ctrl_c():
-            self._responses = self._stub.ColorizeFrames(requests)
+            self._responses = self._open_call(requests)
             if self.is_closed:  # meanwhile, by another thread
                 self._responses.cancel()
         self._is_answered = False

@@ -9,7 +9,6 @@ from typing import Any, Self
 import grpc
 
 from kinema.v1 import colorizer_pb2 as pb
-from kinema.v1 import colorizer_pb2_grpc as pb_grpc
 from kinema_client import convert
 from kinema_client.answers import VideoAccepted, VideoSummary
 from kinema_client.errors import ProtocolError, error_from_rpc
@@ -24,7 +23,7 @@ class VideoStream:
 
     def __init__(
         self,
-        stub: pb_grpc.ColorizerStub,
+        open_call: Callable[[Iterator[pb.ColorizeVideoRequest]], Any],
         chunks: Iterable[bytes],
         config: pb.VideoConfig,
         target: str,
@@ -36,7 +35,7 @@ class VideoStream:
         """How many pictures are done."""
         self.summary: VideoSummary | None = None
         """Known once the film has ended."""
-        self._stub = stub
+        self._open_call = open_call
         self._source = _Source(chunks)
         self._config = config
         self._target = target
@@ -54,7 +53,7 @@ class VideoStream:
         """
         try:
             with held_ctrl_c():
-                self._responses = self._stub.ColorizeVideo(self._requests())
+                self._responses = self._open_call(self._requests())
             while (response := self._receive()) is not None:
                 if chunk := self._take(response):
                     yield chunk

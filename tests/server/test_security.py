@@ -290,6 +290,7 @@ async def test_probes_ask_for_health_beside_the_encryption(files: Path) -> None:
     ("arguments", "complaint"),
     [
         ({"api_key": KEY}, "encrypted connections only"),
+        ({"api_key": f"{KEY}\n", "tls": Tls()}, "printable ASCII"),
         ({"tls": Tls(certificate=Path("client.pem"))}, "belongs to tls.certificate"),
         ({"tls": Tls(ca=Path("nowhere.pem"))}, "nowhere.pem cannot be read"),
     ],
