@@ -1,5 +1,6 @@
 """The writer's laws: planes, pts and tags arrive as they were given, and the file is whole or not there."""
 
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -92,6 +93,20 @@ def test_odd_sizes_keep_size_luma_and_chroma(tmp_path: Path, codec: str, height:
             np.testing.assert_array_equal(luma, frame.luma)
             np.testing.assert_array_equal(cb[::2, ::2], frame.cb)
             np.testing.assert_array_equal(cr[::2, ::2], frame.cr)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only Linux tells of a thread's scheduling")
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1"])
+def test_no_thread_is_scheduled_otherwise_behind_the_header(codec: str, tmp_path: Path) -> None:
+    policy = os.sched_getscheduler(0)
+
+    with FilmWriter(
+        tmp_path / "film.mkv", height=48, width=64, tags=LIMITED_8, time_base=MILLISECOND, codec=codec
+    ) as film:
+        found = {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+        film.write(noise())
+
+    assert found == {policy}  # SVT-AV1 would have it another one, if it is run by root
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1"])

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from kinema_core.errors import MediaError
 from kinema_core.frames import ColorFrame
+from kinema_core.media.encoder_threads import write_header
 from kinema_core.media.encoders import DEFAULT_CODEC, choose_encoder
 from kinema_core.media.ffmpeg_errors import ffmpeg_errors
 from kinema_core.media.picture_encoder import PictureEncoder
@@ -103,7 +104,7 @@ class SegmentWriter:
         if film.sample_aspect_ratio:
             self._encoder.stream.codec_context.sample_aspect_ratio = film.sample_aspect_ratio
         with ffmpeg_errors(f"{path} cannot be begun"):
-            self._container.start_encoding()
+            write_header(self._container)
         self._path = path
         self._packets: list[tuple[int, int, int, int]] = []
         self._hash = hashlib.sha256()

@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from kinema_core.errors import InvalidInputError, KinemaError, MediaError
 from kinema_core.frames import ColorFrame, ColorTags, check_size
+from kinema_core.media.encoder_threads import write_header
 from kinema_core.media.encoders import DEFAULT_CODEC, Encoder, choose_encoder
 from kinema_core.media.ffmpeg_errors import ffmpeg_errors
 from kinema_core.media.matroska_aspect import reserve_aspect, write_aspect
@@ -137,7 +138,7 @@ class FilmWriter:
                 self._carry_over(copy_from, container, is_lenient=is_lenient, is_told=is_told)
             advice = f"does it hold {codec}? .mkv holds every codec and most streams"
             with ffmpeg_errors(f"{self.name} cannot be begun", advice=advice):
-                container.start_encoding()
+                write_header(container)
         except BaseException:
             self.abort()
             raise
