@@ -22,8 +22,8 @@ def find_flow(
     """Tell for each pixel of `picture` (H, W) where it is in `other`.
 
     Args:
-        picture: (H, W).
-        other: the same.
+        picture: (H, W), grey of 0 to 255.
+        other: the same, of another moment.
         finest_scale: 0 goes down to the pixels themselves, each step more stops at half of that size; a side must have
             eight pixels there, or OpenCV reads outside of its memory.
         descent_steps: of each patch.
